@@ -45,13 +45,6 @@ const faultCases: readonly FaultCase[] = [
     after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
   },
   {
-    name: "a unit whose program is gone",
-    harm: `sed -i 's|^ExecStart=.*|ExecStart=/opt/gone/decnet-agent|' ${file}; ${restart}`,
-    details:
-      /decnet-agent\.service has the service run \/opt\/gone\/decnet-agent, which does not exist/,
-    fix: `install the service again: ${install}`,
-  },
-  {
     name: "a drop-in whose program is gone",
     harm:
       `mkdir -p ${file}.d && printf '[Service]\\nNice=7\\nExecStart=\\nExecStart=/opt/gone\\n' ` +
@@ -98,17 +91,6 @@ const faultCases: readonly FaultCase[] = [
     harm: `systemctl stop ${name} && userdel ${name}`,
     details: /runs as decnet-agent, and there is no such user/,
     fix: `install the service again: ${install}`,
-  },
-  {
-    name: "a host without the user and the group of the engine",
-    harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; groupdel docker; ` +
-      "systemctl daemon-reload",
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: ${install}`,
-    after: ({ machine }) =>
-      machine.shell(
-        `groupadd --gid "$(stat -Lc %g /run/docker.sock)" docker && usermod -aG docker ${name}`,
-      ),
   },
   {
     name: "a unit with a group that does not exist",
