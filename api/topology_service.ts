@@ -122,7 +122,7 @@ export class TopologyService implements ApiService {
 
   #logRefusal(error: ApplyError): void {
     // What the store has recorded is logged with the next heartbeat.
-    if (error.isRecorded || error.isRepeated) return;
+    if (error.details.isRecorded || error.details.isRepeated) return;
     const text = shorten(error.message, maximumLoggedLength);
     const isCounted = this.#refusals.has(text) || this.#refusals.size < maximumRefusals;
     const key = isCounted ? text : "others";

@@ -93,20 +93,15 @@ export class Applier {
     const { plan } = validated;
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
     const context = { superseded, planOptions, peers: { master }, listen, signal };
-    const { removals, changes } = await this.#askEngine(
-      signal,
-      (engine) => computeChangeSet(engine, plan, context),
-    );
+    const work = (engine: Engine) => computeChangeSet(engine, plan, context);
+    const { removals, changes } = await this.#askEngine(signal, work);
     if (superseded === null || supersede) return { validated, removals, changes, conflict: null };
     const left = isMarker(superseded) ? removals : null;
     const { message } = conflictError(superseded, plan.topologyId, { left, isPush: false });
     return { validated, removals, changes, conflict: left && isNothing(left) ? null : message };
   }
 
-  /**
-   * Makes Docker match a document, and stores the document. Throws `ApplyError`; a `failed` one is
-   * also recorded in the store. The order of the checks is part of the API's contract.
-   */
+  /** Makes Docker match a document, and stores it. Throws `ApplyError`; a `failed` one is recorded. */
   async apply(
     { document, expectedHash, storedText, callerAddress }: ApplyRequest,
     run: RunOptions,
@@ -128,7 +123,8 @@ export class Applier {
         return result;
       } catch (error) {
         // The stored topology is not the one whose apply failed, so that no row has this error.
-        const isRefusal = error instanceof ApplyError && !error.isRecorded && !run.signal.aborted;
+        const isRefusal = error instanceof ApplyError && !error.details.isRecorded &&
+          !run.signal.aborted;
         if (other && isPush && isRefusal) {
           this.#history.recordRefused(other.topologyId, topologyId, error);
         }

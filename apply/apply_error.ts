@@ -15,31 +15,26 @@ export type ApplyErrorCode =
   /** Docker or the store failed. */
   | "failed";
 
+/** What else is known of an apply or a teardown that did not happen. */
+interface ApplyErrorDetails extends ErrorOptions {
+  /** The problems of an `invalid` document; absent when its hash or its size is wrong. */
+  readonly problems?: readonly string[];
+  /** Whether the store has it as the last error. */
+  readonly isRecorded?: boolean;
+  /** Whether an earlier `loop` has told the same. */
+  readonly isRepeated?: boolean;
+}
+
 /** An apply or a teardown that did not happen, with a message for an operator. */
 export class ApplyError extends Error {
   override readonly name = "ApplyError";
 
-  /** The problems of an `invalid` document; empty when its hash or its size is wrong. */
-  readonly problems: readonly string[];
-  /** Whether the store has it as the last error. */
-  readonly isRecorded: boolean;
-  /** Whether an earlier `loop` has told the same. */
-  readonly isRepeated: boolean;
-
   constructor(
     readonly code: ApplyErrorCode,
     message: string,
-    { cause, problems = [], isRecorded = false, isRepeated = false }: {
-      cause?: unknown;
-      problems?: readonly string[];
-      isRecorded?: boolean;
-      isRepeated?: boolean;
-    } = {},
+    readonly details: ApplyErrorDetails = {},
   ) {
-    super(message, { cause });
-    this.problems = problems;
-    this.isRecorded = isRecorded;
-    this.isRepeated = isRepeated;
+    super(message, details);
   }
 }
 

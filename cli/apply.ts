@@ -175,7 +175,7 @@ async function sendHeartbeat(
 
 /** Prints an error and returns its exit code. */
 export function printError(
-  { code, message, problems }: ApplyError,
+  { code, message, details: { problems = [] } }: ApplyError,
   json: boolean,
   terminal: Terminal,
 ): ExitCode {
