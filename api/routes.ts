@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import { fleetStatus } from "../agent/heartbeat.ts";
 import { type Log, shorten } from "../host/log.ts";
+import { waitFor } from "../master/connection.ts";
 import { type Json, type JsonObject, NumberToken, parseJson } from "../topology/json.ts";
 import type { Connection, Limits } from "./connections.ts";
 
@@ -238,7 +239,11 @@ export class Exchange {
     // There is no socket while the answer to an earlier request is still being sent.
     if (!isRestSent || !isRestWanted || !socket) return void response.end(bytes);
     response.write(bytes);
-    await drain(request, this.options.limits.bodyTimeoutMs);
+    const { limits: { bodyTimeoutMs: timeoutMs } } = this.options;
+    // Discards the rest.
+    await waitFor({ timeoutMs, signal: this.client.clientSignal }, null, ({ resolve }) => {
+      request.once("end", resolve).once("close", resolve).resume();
+    }).catch(() => {});
     // Not `response.end()`: it writes an empty chunk, which never completes over TLS.
     socket.end(() => socket.destroy());
   }
@@ -300,29 +305,26 @@ async function readBytes(
 ): Promise<Uint8Array> {
   const tooLarge = new HttpError(413, `the body is larger than ${maximumBodyBytes} bytes`);
   if (Number(request.headers["content-length"] ?? 0) > maximumBodyBytes) throw tooLarge;
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
   const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  const onData = (chunk: Uint8Array<ArrayBuffer>) => {
-    length += chunk.length;
-    if (length > maximumBodyBytes) reject(tooLarge);
-    else chunks.push(chunk);
-  };
   // Not the server's own limit: it includes the headers, and is checked only at intervals.
-  const timer = setTimeout(() => {
-    reject(new HttpError(408, `the body did not come within ${bodyTimeoutMs / 1000} s`));
-  }, bodyTimeoutMs);
-  const onGone = () => reject(new ClientGone());
-  request.on("data", onData).once("end", resolve).once("error", onGone).once("close", onGone);
-  // A request has no event if its connection is closed because of bytes that follow it.
-  clientSignal.addEventListener("abort", onGone, { once: true });
-  if (clientSignal.aborted) onGone();
+  const late = new HttpError(408, `the body did not come within ${bodyTimeoutMs / 1000} s`);
+  const limits = { timeoutMs: bodyTimeoutMs, signal: clientSignal };
+  let length = 0;
   try {
-    await promise;
+    await waitFor(limits, late, ({ resolve, reject }) => {
+      const onGone = () => reject(new ClientGone());
+      request.once("end", resolve).once("error", onGone).once("close", onGone);
+      request.on("data", (chunk: Uint8Array<ArrayBuffer>) => {
+        length += chunk.length;
+        if (length > maximumBodyBytes) reject(tooLarge);
+        else chunks.push(chunk);
+      });
+    });
+  } catch (error) {
+    // A request has no event if its connection is closed because of bytes that follow it.
+    throw clientSignal.aborted ? new ClientGone() : error;
   } finally {
-    clearTimeout(timer);
-    request.off("data", onData);
-    clientSignal.removeEventListener("abort", onGone);
+    request.removeAllListeners("data");
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
@@ -332,14 +334,6 @@ function isComplete({ complete, headers }: IncomingMessage): boolean {
   // The runtime marks a request without a body as complete only after it has reported it.
   const { "content-length": length = "0", "transfer-encoding": coding } = headers;
   return complete || (length === "0" && coding === undefined);
-}
-
-/** Discards the rest of a request, for up to `ms` milliseconds. */
-function drain(request: IncomingMessage, ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  request.once("end", resolve).once("close", resolve).resume();
-  return promise.finally(() => clearTimeout(timer));
 }
 
 const parserErrors: Readonly<Record<string, readonly [status: string, detail: string]>> = {

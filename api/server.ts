@@ -6,6 +6,7 @@ import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
 import { nodeModule } from "../host/process.ts";
 import type { Identity } from "../master/certificates.ts";
+import { hostAndPort } from "../master/connection.ts";
 import { ClientVerifier } from "./auth.ts";
 import { affordableHandshakes, Connections, defaultLimits, type Limits } from "./connections.ts";
 import { type ApiService, Exchange, type HandlerOptions, refuseMalformed } from "./routes.ts";
@@ -193,9 +194,8 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   try {
     await promise;
   } catch (cause) {
-    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
     const reason = explainListen(cause as Error, host);
-    throw new Error(`Cannot listen on ${address}: ${reason}`, { cause });
+    throw new Error(`Cannot listen on ${hostAndPort({ host, port })}: ${reason}`, { cause });
   } finally {
     server.off("error", reject);
   }

@@ -10,6 +10,7 @@ import {
   findRemovals,
   findTakenSubnets,
   type ImageIds,
+  removedBy,
 } from "../topology/changes.ts";
 import { needsSecondLook } from "../topology/drift.ts";
 import type { Inventory } from "../topology/inventory.ts";
@@ -109,10 +110,10 @@ export async function listImageIds(engine: Engine, names: readonly string[]): Pr
 }
 
 function withoutRemoved({ networks, containers }: Inventory, removals: Changes): Inventory {
-  const removed = new Set<unknown>(
-    [...removals.networks, ...removals.containers]
-      .map((it) => it.action === "remove" ? it.actual : null),
-  );
+  const removed = new Set<unknown>([
+    ...removedBy(removals.networks),
+    ...removedBy(removals.containers),
+  ]);
   return {
     networks: networks.filter((it) => !removed.has(it)),
     containers: containers.filter((it) => !removed.has(it)),

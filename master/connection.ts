@@ -185,7 +185,7 @@ export async function connectToFirst(
 /** Waits until `begin` resolves or rejects. After the time, throws `late`, or returns if it is null. */
 export async function waitFor(
   { timeoutMs, signal }: StepLimits,
-  late: ConnectionError | null,
+  late: Error | null,
   begin: (ends: { resolve: () => void; reject: (error: unknown) => void }) => void,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
