@@ -243,23 +243,6 @@ async function assertShared({ sandbox, name }: ApplySetup): Promise<void> {
   );
 }
 
-testApply("Applier.apply() removes objects with its label that are not planned", async (setup) => {
-  const { sandbox, name, labels } = setup;
-  await setup.apply(sample);
-  const before = await setup.ids();
-  await sandbox.makeNetwork(name("old"), { subnet: sandbox.subnet(9), labels });
-  await sandbox.makeContainer(name("gone"), { labels });
-  await sandbox.makeContainer(name("gone-ssh"), { labels, base: name("gone") });
-  await sandbox.makeContainer(`unlabelled-${sandbox.tag}`);
-  const { steps } = await setup.apply(sample);
-  assert.deepEqual(steps, [
-    "remove container gone-ssh",
-    "remove container gone",
-    "remove network old",
-  ]);
-  assert.deepEqual(changed(before, await setup.ids()), [`unlabelled-${sandbox.tag}`]);
-});
-
 const withOutside = requirement(
   `a Docker engine at ${dockerSocket}, root, ip and nsenter`,
   docker.requirement.isPresent && await Outside.isPossible(),
