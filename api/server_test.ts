@@ -344,27 +344,16 @@ Deno.test("ApiServer.start() rejects when the certificates cannot be loaded", as
 
 Deno.test("ApiServer.start() says why it cannot listen", async () => {
   using taken = listenPlainTcp();
+  const absent = "this host has no such address; set listen to one that it has";
+  const inUse = "the port is in use by another program; stop it, or set listen to another port";
   const cases: [host: string, port: number, message: string][] = [
-    [
-      "127.0.0.1",
-      taken.port,
-      `127.0.0.1:${taken.port}: the port is in use by another program; stop it, or set listen to another port`,
-    ],
-    [
-      "192.0.2.1",
-      8765,
-      "192.0.2.1:8765: this host has no such address; set listen to one that it has",
-    ],
-    [
-      "2001:db8::1",
-      8765,
-      "[2001:db8::1]:8765: this host has no such address; set listen to one that it has",
-    ],
+    ["127.0.0.1", taken.port, `127.0.0.1:${taken.port}: ${inUse}`],
+    ["192.0.2.1", 8765, `192.0.2.1:8765: ${absent}`],
+    ["2001:db8::1", 8765, `[2001:db8::1]:8765: ${absent}`],
   ];
-  for (const [host, port, message] of cases) {
-    await assert.rejects(ApiSetup.start({ host, port }), {
-      message: `Cannot listen on ${message}`,
-    });
+  for (const [host, port, text] of cases) {
+    const message = `Cannot listen on ${text}`;
+    await assert.rejects(ApiSetup.start({ host, port }), { message });
   }
 });
 
