@@ -157,7 +157,7 @@ function chooseCommand([first, ...operands]: readonly string[], flags: GivenFlag
 
 function unknownWord(word: string, kind: "flag" | "command"): UsageError {
   const known = [...commandNames, ...[...flagNames, ...keyNames].map((name) => `--${name}`)];
-  const advice = closest(word, known);
+  const advice = isOneOf(printables, word) ? `print ${word}` : closest(word, known);
   const question = advice === null ? "" : ` Did you mean ${advice}?`;
   return new UsageError(`'${word}' is not a ${kind}; --help lists them.${question}`);
 }

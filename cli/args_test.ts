@@ -104,6 +104,8 @@ function notA(kind: "flag" | "command", word: string, advice?: string): string {
 
 /** Error messages, each with command lines (split at spaces) that cause it. */
 const refused: [message: string, ...lines: string[]][] = [
+  [notA("command", "install", "print install"), "install"],
+  [notA("command", "uninstall", "print uninstall"), "uninstall --json"],
   ...["--nonsense", "--toString=1", "--=a", "--", "-x"]
     .map((word): [string, string] => [notA("flag", word.replace("ing=1", "ing")), word]),
   ...["toString", "", "q", "a".repeat(1e6)].map((
