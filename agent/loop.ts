@@ -1,13 +1,12 @@
 import type { Log } from "../host/log.ts";
 import { ChangeLog } from "./change_log.ts";
 import type { Agent, Heartbeat } from "./heartbeat.ts";
-import { HeartbeatScheduler, Wakeup } from "./schedule.ts";
+import { HeartbeatScheduler, type SchedulerOptions, Wakeup } from "./schedule.ts";
 import { wantsBackoff } from "./sender.ts";
 import type { HostSnapshot } from "./snapshot.ts";
 
 /** What the loop needs besides the agent. */
-interface LoopOptions {
-  readonly intervalMs: number;
+interface LoopOptions extends SchedulerOptions {
   readonly log: Log;
   /** Called with each heartbeat when its sending has ended. */
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
@@ -17,16 +16,10 @@ interface LoopOptions {
   readonly onSnapshot?: (snapshot: HostSnapshot) => void;
   /** Called when a check begins and when it has ended, so that a watchdog notices a hang. */
   readonly onWork?: (phase: "begin" | "end") => void;
-  /** The least between two early heartbeats, in milliseconds. */
-  readonly minEarlyGapMs?: number;
   /** Requests heartbeats and checks. */
   readonly wakeup?: Wakeup;
   /** Returns true while the agent changes the host: a half-done change is not reported. */
   readonly isBusy?: () => boolean;
-  /** A number in [0, 1). */
-  readonly random?: () => number;
-  /** Milliseconds, by a clock that never jumps. */
-  readonly now?: () => number;
   readonly wait?: Wakeup["wait"];
 }
 
@@ -44,13 +37,11 @@ class Loop {
   #last: Heartbeat | null = null;
 
   constructor(agent: Agent, options: LoopOptions) {
-    const { intervalMs, minEarlyGapMs = 5_000, log, random = Math.random } = options;
-    const { now = () => performance.now(), wakeup = new Wakeup() } = options;
     this.#agent = agent;
     this.#options = options;
-    this.#wakeup = wakeup;
-    this.#scheduler = new HeartbeatScheduler({ intervalMs, minEarlyGapMs, now, random });
-    this.#changeLog = new ChangeLog(log, now);
+    this.#wakeup = options.wakeup ?? new Wakeup();
+    this.#scheduler = new HeartbeatScheduler(options);
+    this.#changeLog = new ChangeLog(options.log, options.now);
   }
 
   async run(signal: AbortSignal): Promise<void> {

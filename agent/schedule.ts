@@ -129,19 +129,20 @@ export function nextDelayMs(history: SendHistory, random: number): number {
   return minBackoffMs + (bound - minBackoffMs) * random;
 }
 
-interface SchedulerOptions {
+/** When heartbeats are sent. */
+export interface SchedulerOptions {
   readonly intervalMs: number;
-  /** The least between two early heartbeats, in milliseconds. */
-  readonly minEarlyGapMs: number;
+  /** The least between two early heartbeats, in milliseconds; 5 s by default. */
+  readonly minEarlyGapMs?: number;
   /** Milliseconds, by a clock that never jumps. */
-  readonly now: () => number;
+  readonly now?: () => number;
   /** A number in [0, 1). */
-  readonly random: () => number;
+  readonly random?: () => number;
 }
 
 /** Decides when the host is checked, and which checks lead to a heartbeat. Pure. */
 export class HeartbeatScheduler {
-  readonly #options: SchedulerOptions;
+  readonly #options: Required<SchedulerOptions>;
   readonly #recheck = new RecheckBackoff();
   /** Which heartbeats may be early: for requests and changes, for requests, or none. */
   #allowed: "all" | "requested" | "none" = "requested";
@@ -155,7 +156,9 @@ export class HeartbeatScheduler {
   #sentContents = "";
 
   constructor(options: SchedulerOptions) {
-    const { intervalMs, now, random } = this.#options = options;
+    const { intervalMs, minEarlyGapMs = 5_000, random = Math.random } = options;
+    const { now = () => performance.now() } = options;
+    this.#options = { intervalMs, minEarlyGapMs, now, random };
     this.#checkEndedAt = now();
     // Many hosts may be powered on together.
     this.#dueAt = this.#checkEndedAt + intervalMs * random();
