@@ -24,9 +24,8 @@ const faultTexts: Record<ChainFault["reason"], string> = {
 };
 
 /**
- * Decides which clients may call. The runtime resumes TLS sessions without verifying the certificate
- * again, and resumption cannot be turned off (seen in 2.9.4). So each certificate is verified here,
- * under the current ca.crt: a resumed session was made with its key, whenever that was.
+ * Decides which clients may call. The runtime resumes TLS sessions without verifying the certificate, and
+ * that cannot be turned off (2.9.4). So each is verified here: a resumed session was made with its key.
  */
 export class ClientVerifier {
   #authority = "";

@@ -216,9 +216,8 @@ export class Exchange {
   }
 
   /**
-   * Sends an answer. When the request is incomplete, it ends the connection, and reads the rest before
-   * an error: a client that is still sending gets the answer only if the connection is open when it has
-   * finished.
+   * Sends an answer; ends the connection if the request is incomplete. Reads the rest before an error: a
+   * client that is still sending gets the answer only if the connection is open at its end.
    */
   async #send({ status, body, headers = {} }: Answer): Promise<void> {
     const { request, response } = this;

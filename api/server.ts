@@ -178,9 +178,8 @@ function createServer(limits: Limits): HttpsServer {
 const backlog = 128;
 
 /**
- * Makes a listener accept again. The runtime stops for good, and without an error, when it has no file
- * descriptor for a connection (seen in 2.9.4, `libs/core/uv_compat/tcp.rs`); to listen once more on the
- * same handle, which is not public, wakes it.
+ * Makes a listener accept again, by its handle, which is not public. The runtime stops for good when it
+ * has no file descriptor for a connection (seen in 2.9.4, `libs/core/uv_compat/tcp.rs`).
  */
 function wakeListener(server: Server): void {
   const { _handle } = server as unknown as { _handle: { listen(backlog: number): void } | null };

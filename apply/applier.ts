@@ -135,8 +135,7 @@ export class Applier {
 
   /**
    * Removes the row of another topology of which only an error is stored, and nothing is in Docker.
-   * Throws `ApplyError` if topology `id` may not take the place of the other one: `conflict`, `loop`, or
-   * `failed` where Docker does not say what is left.
+   * Throws `ApplyError` `conflict` or `loop` if topology `id` may not take its place.
    */
   async #makeWay(
     other: AppliedTopology,
@@ -234,9 +233,8 @@ export class Applier {
   }
 
   /**
-   * Removes a topology from Docker and the store, in any state. Succeeds when none exists. Throws
-   * `ApplyError` `malformed`, `busy` or `failed`. By hand, the start of an id will do, and it is a
-   * `conflict` when nothing was found and another topology is stored.
+   * Removes a topology from Docker and the store, in any state; succeeds when none exists. By hand, the
+   * start of an id will do, and to find nothing is a `conflict` while another is stored. Throws `ApplyError`.
    */
   async teardown(
     givenId: string,

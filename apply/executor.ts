@@ -44,9 +44,8 @@ export class ChangeExecutor {
   ) {}
 
   /**
-   * Removes services, bases and networks, then creates networks, bases and services. Independent
-   * changes run in parallel. `imageIds` contains every image that they need. `checkNetworks` is called
-   * after networks were created, also when one could not be. Throws the first failure.
+   * Removes services, bases and networks, then creates networks, bases and services, in parallel where
+   * possible. Calls `checkNetworks` after networks, also if one could not be made. Throws the first failure.
    */
   async execute(
     { networks, containers }: Changes,

@@ -48,9 +48,8 @@ function readNameServers(path: string): string[] {
 }
 
 /**
- * Connects to the master before networks are created; returns the check that it still can be connected
- * to, which removes these networks and throws `Error` if not. Returns undefined when no network is
- * created, and where the master accepts no connection now, so nothing can be checked.
+ * Connects to the master before networks are created; returns the check that this is still possible, which
+ * else removes them and throws `Error`. Returns undefined if none is created, or it accepts no connection.
  */
 export async function prepareNetworkCheck(
   { master }: Peers,

@@ -17,9 +17,8 @@ export interface ListenAddress {
 }
 
 /**
- * Finds the ports that bases which must be created cannot publish, as another program or the agent's API
- * has them; not the UDP ports below 1024, which only the engine can try. Ports of containers that are
- * removed count as free.
+ * Finds ports that new bases cannot publish, as another program or the agent's API has them. Only the
+ * engine can try UDP ports below 1024. Ports of containers that are removed count as free.
  */
 export async function findTakenPorts(
   changes: readonly ContainerChange[],

@@ -122,9 +122,8 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
 
 /**
  * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove, as the
- * engine may still carry out calls of an agent that was killed. Repeats it also, at most three times,
- * after a step that the engine has refused with any status, as something else may have changed. Returns
- * the number of changes.
+ * engine may still carry out calls of an agent that was killed; also, three times at most, after a step
+ * that it has refused, as something else may have changed. Returns the number of changes.
  */
 export async function reconcile(
   sockets: readonly string[],

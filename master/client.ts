@@ -79,9 +79,8 @@ export class MasterClient {
   constructor(readonly address: MasterAddress, readonly userAgent: string) {}
 
   /**
-   * Posts `body` and returns the reply, whatever its status. The first limit is for name resolution and
-   * the TCP connection, the second for all of it. Throws `Error` for an operator when no reply comes; its
-   * cause is a `ConnectionError` or a `TrustError`.
+   * Posts `body` and returns the reply, whatever its status. The first limit ends with the TCP connection.
+   * Throws `Error` for an operator without a reply; its cause is a `ConnectionError` or a `TrustError`.
    */
   async post(
     path: string,

@@ -136,9 +136,8 @@ export async function connectTo(
 const nextAddressMs = 250;
 
 /**
- * Opens a TCP connection to the first address that takes one. Tries the next one after a failure or a
- * pause, and all of them to the end of the time: the runtime gives each 250 ms (seen in 2.9.4). Throws
- * `ConnectionError`.
+ * Opens a TCP connection to the first address that takes one. Tries the next after a failure or a pause,
+ * and all to the end of the time: the runtime gives each 250 ms (2.9.4). Throws `ConnectionError`.
  */
 export async function connectToFirst(
   addresses: readonly string[],

@@ -85,10 +85,7 @@ const trustCodes: ReadonlySet<string | undefined> = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/**
- * Converts an error of the runtime; may connect again to find out why a master is untrusted.
- * `authority` is the content of ca.crt.
- */
+/** Converts an error of the runtime; may connect again to find out why a master is untrusted. */
 export async function diagnoseFailure(
   cause: unknown,
   { address, authority, timeoutMs, signal }: StepLimits & {
@@ -117,9 +114,8 @@ export async function diagnoseFailure(
 /** How long an untrusted master may take to present its certificates, in milliseconds. */
 const diagnosisTimeoutMs = 2_000;
 /**
- * Returns the certificates that a master presents; null on failure. Makes a handshake only: sends no
- * heartbeat and no client certificate. A master with TLS 1.2 that requires a client certificate ends
- * the handshake, so its certificates stay unknown. Throws `TrustError` when its key cannot be verified.
+ * Returns the certificates that a master presents, by a handshake without a client certificate. Null on
+ * failure, as when TLS 1.2 requires one. Throws `TrustError` when its key cannot be verified.
  */
 export async function presentedChain(
   address: MasterAddress,
@@ -296,9 +292,8 @@ export async function startTls(
 }
 
 /**
- * Makes a handshake on a TCP connection, and closes it. Returns what the master has presented, in words.
- * A master of TLS 1.3 has `settleMs` to refuse the client certificate. Throws `TrustError` or
- * `ConnectionError`.
+ * Makes a handshake on a TCP connection, and closes it; returns what was presented, in words. TLS 1.3 has
+ * `settleMs` to refuse the client certificate. Throws `TrustError` or `ConnectionError`.
  */
 export async function testHandshake(
   tcp: Net.Socket,

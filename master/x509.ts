@@ -86,9 +86,8 @@ function elementsOf(bytes: Uint8Array<ArrayBuffer>): Element[] {
 }
 
 /**
- * Reads a certificate. Throws `Error` unless it is strict DER with fields that RFC 5280 knows: of
- * anything else the runtime's TLS verifies no signature, not even that of the handshake (seen in
- * 2.9.4).
+ * Reads a certificate. Throws `Error` unless it is strict DER with fields that RFC 5280 knows: of anything
+ * else the runtime's TLS verifies no signature, not even that of the handshake (seen in 2.9.4).
  */
 export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields {
   const only = ([it, ...others]: Element[]) => it && others.length === 0 ? it : fail();
