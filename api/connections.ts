@@ -26,15 +26,6 @@ export const defaultLimits = {
 /** Limits in the form of `defaultLimits`. */
 export type Limits = Readonly<typeof defaultLimits>;
 
-/**
- * The part of a socket that receives. It is not public, but to pause a TLS socket does not stop the
- * runtime from receiving, without a bound (seen in 2.9.4, `ext/node/ops/tls_wrap.rs`).
- */
-interface Handle {
-  readStart(): void;
-  readStop(): void;
-}
-
 /** One TCP connection. */
 export class Connection {
   /** The client's address; kept here because a closed socket has none. */
@@ -103,9 +94,9 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** The handle under the socket; null when the connection is closed. */
-  get #handle(): Handle | null {
-    return (this.#socket as unknown as { readonly _handle: Handle | null })._handle;
+  /** Not public: pausing a TLS socket bounds nothing (2.9.4, `ext/node/ops/tls_wrap.rs`). */
+  get #handle(): { readStart(): void; readStop(): void } | null {
+    return Reflect.get(this.#socket, "_handle");
   }
 }
 

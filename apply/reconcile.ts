@@ -44,15 +44,7 @@ export interface RunOptions {
 /** A topology to be removed. */
 type RemovalTarget = Pick<AppliedTopology, "topologyId" | "document">;
 
-/** What an apply has to change. */
-interface ChangeSet {
-  /** What is removed first because it belongs to a superseded topology. */
-  readonly removals: Changes;
-  readonly changes: Changes;
-  readonly imageIds: ImageIds;
-}
-
-/** Lists the engine's objects; returns what to change for a plan once `superseded` is removed. */
+/** Lists the engine's objects; returns how to remove `superseded`, and what to change then for a plan. */
 export async function computeChangeSet(
   engine: Engine,
   plan: Plan,
@@ -63,7 +55,7 @@ export async function computeChangeSet(
     listen: ListenAddress | null;
     signal: AbortSignal;
   },
-): Promise<ChangeSet> {
+) {
   const [inventory, imageIds] = await Promise.all([
     listClearly(engine, plan, signal),
     listImageIds(engine, imagesOf(plan)),

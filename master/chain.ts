@@ -21,15 +21,6 @@ export interface ChainFault {
   readonly isSigned: boolean;
 }
 
-/** What a chain must be fit for. */
-export interface ChainCheck {
-  /** The certificates of ca.crt. */
-  readonly authorities: readonly X509Certificate[];
-  readonly purpose: "server" | "client";
-  /** In milliseconds since 1970. */
-  readonly now: number;
-}
-
 /** How many certificates of a chain are looked at: each may cost a verification. */
 export const longestChain = 6;
 
@@ -66,7 +57,13 @@ export function attempt<T>(parse: () => T): T | null {
  */
 export function findFault(
   chain: Chain,
-  { authorities, purpose, now }: ChainCheck,
+  { authorities, purpose, now }: {
+    /** The certificates of ca.crt. */
+    readonly authorities: readonly X509Certificate[];
+    readonly purpose: "server" | "client";
+    /** In milliseconds since 1970. */
+    readonly now: number;
+  },
 ): ChainFault | null {
   const [own] = chain;
   const faultOf = (it: X509Certificate) =>

@@ -1,36 +1,7 @@
 import { sanitizeLine } from "../host/log.ts";
 
 /** What the agent reads of a certificate by itself. */
-export interface CertificateFields {
-  /** The X.509 version: 1, 2 or 3. */
-  readonly version: number;
-  /** The part that is signed, in DER. */
-  readonly signed: Uint8Array<ArrayBuffer>;
-  readonly signature: Uint8Array<ArrayBuffer>;
-  /** The algorithm of the signature with its parameters: hex of its DER. */
-  readonly algorithm: string;
-  readonly issuer: DistinguishedName;
-  readonly subject: DistinguishedName;
-  /** The names of the extension subjectAltName; null where there is no such extension. */
-  readonly alternatives: Alternatives | null;
-  /** The extended key usage: hex of each object identifier; null where there is no such extension. */
-  readonly purposes: readonly string[] | null;
-}
-
-/** The name of a certificate's owner, or of the authority that issued it. */
-export interface DistinguishedName {
-  /** Hex of its DER. */
-  readonly der: string;
-  /** The common names; null for one that is not UTF-8, IA5 or printable text. */
-  readonly commonNames: readonly (string | null)[];
-}
-
-/** The names of subjectAltName that the agent looks at; other types are left out. */
-interface Alternatives {
-  readonly dnsNames: readonly string[];
-  /** Of 4 or 16 bytes, or else of no use. */
-  readonly addresses: readonly Uint8Array[];
-}
+export type CertificateFields = ReturnType<typeof readCertificate>;
 
 interface Element {
   readonly tag: number;
@@ -89,7 +60,7 @@ function elementsOf(bytes: Uint8Array<ArrayBuffer>): Element[] {
  * Reads a certificate. Throws `Error` unless it is strict DER with fields that RFC 5280 knows: of anything
  * else the runtime's TLS verifies no signature, not even that of the handshake (seen in 2.9.4).
  */
-export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields {
+export function readCertificate(der: Uint8Array<ArrayBuffer>) {
   const only = ([it, ...others]: Element[]) => it && others.length === 0 ? it : fail();
   const contentOf = (it: Element | undefined, tag: number) => it?.tag === tag ? it.content : fail();
   const partsOf = (it: Element | undefined, tag: number) => elementsOf(contentOf(it, tag));
@@ -125,27 +96,33 @@ export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields
   const names = extensions.get(subjectAltName) ?? null;
   // There are nine types of names.
   if (names?.some(({ tag }) => (tag & 0xc0) !== 0x80 || (tag & 0x1f) > 8)) fail();
-  const nameOf = (it: Element | undefined): DistinguishedName => {
+  const nameOf = (it: Element | undefined) => {
     const attributes = partsOf(it, tags.sequence).flatMap((set) => partsOf(set, tags.set))
       .map((attribute) => partsOf(attribute, tags.sequence));
     const common = attributes.filter(([type]) => contentOf(type, tags.oid).toHex() === commonName);
     const textOf = (value: Element | undefined) =>
       value && textTags.has(value.tag) ? utf8.decode(value.content) : null;
-    return { der: it!.whole.toHex(), commonNames: common.map(([, value]) => textOf(value)) };
+    const commonNames: readonly (string | null)[] = common.map(([, value]) => textOf(value));
+    return { der: it!.whole.toHex(), commonNames };
   };
   return {
     version: versionByte + 1,
+    /** The part that is signed, in DER. */
     signed: signed!.whole,
     signature: signature!.content.subarray(1),
+    /** The algorithm of the signature with its parameters: hex of its DER. */
     algorithm: algorithm!.whole.toHex(),
+    /** The common names are null where they are not UTF-8, IA5 or printable text. */
     issuer: nameOf(issuer),
     subject: nameOf(subject),
+    /** The names of subjectAltName that are of use; null where there is no such extension. */
     alternatives: names && {
       dnsNames: names.filter(({ tag }) => tag === tags.dnsName).map((it) =>
         utf8.decode(it.content)
       ),
       addresses: names.filter(({ tag }) => tag === tags.address).map((it) => it.content),
     },
+    /** The extended key usage: hex of each object identifier; null where there is none. */
     purposes: extensions.get(extendedKeyUsage)?.map((it) => contentOf(it, tags.oid).toHex()) ??
       null,
   };
@@ -171,7 +148,7 @@ export function hasName({ subject, alternatives }: CertificateFields, name: stri
 }
 
 /** Returns the common name; null unless there is exactly one, in a known encoding. */
-export function commonNameOf({ commonNames }: DistinguishedName): string | null {
+export function commonNameOf({ commonNames }: CertificateFields["subject"]): string | null {
   return commonNames.length === 1 ? commonNames[0]! : null;
 }
 
