@@ -132,11 +132,11 @@ export class LogSender implements LineSink {
     if (read === null) {
       this.#counts.heldBack++;
       this.#window.hold(container, position);
-      return null;
+    } else {
+      if (read.isCut) this.#counts.cut++;
+      this.#window.add(read.bytes, container, position);
+      this.#requestWrite();
     }
-    if (read.isCut) this.#counts.cut++;
-    this.#window.add(read.bytes, container, position);
-    this.#requestWrite();
     if (!this.#window.isFull) return null;
     this.#room ??= Promise.withResolvers();
     return this.#room.promise;

@@ -229,6 +229,17 @@ Deno.test("L1 LogSender loses no line while the listener is gone, and takes few"
   assert.deepEqual([...new Set(listener.lines.map((line) => parseInt(line)))], numbers(3_001));
 });
 
+Deno.test("L1 LogSender takes no blank lines either while there is no room", async () => {
+  await using setup = await SenderSetup.start({ port: freePort() });
+  const blank = () => setup.sender.send(new Uint8Array(), "b", { timestamp: "", lines: 1 });
+  assert.equal(blank(), null);
+  const sending = setup.send(3_000, (number) => String(number).padEnd(100, "y"));
+  await until(() => setup.logged.length > 0);
+  assert.notEqual(blank(), null);
+  await setup.stop();
+  await sending;
+});
+
 Deno.test("LogSender logs the 1st, 2nd, 4th and 8th failure", async () => {
   const pauses = { leastPause: 5, mostPause: 10 };
   await using setup = await SenderSetup.start({ port: freePort(), times: pauses });
