@@ -16,7 +16,7 @@ import {
 import { defaultText, versions } from "./help.ts";
 import { agentVersion, defaultOf, type KeyName, keyNames, options, variableOf } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
-import { printState } from "./state.ts";
+import { readState, stateText } from "./state.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
 /** The process environment, the executable, and the state of the service. */
@@ -210,7 +210,7 @@ async function printReport(context: DoctorContext, terminal: Terminal): Promise<
   const findings: Finding[] = [];
   const parts: readonly ReportPart[] = [
     { heading: "doctor", lines: () => doctorLines(context, findings) },
-    { heading: "state", lines: () => stateLines(context, terminal) },
+    { heading: "state", lines: () => stateLines(context) },
     { heading: "configuration", lines: () => configurationLines(context) },
     ...reportParts,
   ];
@@ -224,20 +224,11 @@ async function doctorLines(context: DoctorContext, findings: Finding[]): Promise
   return findings.flatMap((it) => findingText(it, false).trimEnd().split("\n"));
 }
 
-/** Returns what `state` prints into a pipe. */
-async function stateLines(
-  { config: { configuration } }: DoctorContext,
-  terminal: Terminal,
-): Promise<string[]> {
-  let printed = "";
-  const stdout = (text: string) => {
-    printed += text;
-    return null;
-  };
+/** Returns what `state` prints, without the topology's plan: a report holds no document. */
+async function stateLines({ config: { configuration } }: DoctorContext): Promise<string[]> {
   const { agent, logs } = configuration;
-  const pipe = { ...terminal, stdout, stdoutIsTerminal: () => false };
-  await printState({ agent: { ...agent, agentVersion }, logs }, false, pipe);
-  return printed.trimEnd().split("\n");
+  const state = await readState({ agent: { ...agent, agentVersion }, logs });
+  return stateText(state, null, false).trimEnd().split("\n");
 }
 
 /** Returns each key with its value: as it was set and by what, or its default. */

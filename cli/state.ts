@@ -15,37 +15,40 @@ import { type LogReport, readLogReport } from "./log_report.ts";
 import { type ExitCode, findingsOf, runningText, worst } from "./report.ts";
 import { isColoured, jsonText, printJson, printLine, type Terminal } from "./terminal.ts";
 
-/**
- * Runs `state`: prints what is applied and what runs, as a tree on a terminal. The exit code is that of
- * `--once` without a master.
- */
-export async function printState(
+/** What `state` shows. */
+export interface State {
+  readonly heartbeat: Heartbeat;
+  /** Null where no lines are forwarded. */
+  readonly report: LogReport | null;
+}
+
+/** Reads the store, Docker, and what the running agent has stored of its log lines. */
+export async function readState(
   { agent: options, logs }: Pick<Configuration, "agent" | "logs">,
+): Promise<State> {
+  const agent = new Agent({ ...options, master: null });
+  const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs));
+  agent.close();
+  return { heartbeat, report: logs && readLogReport(options.storePath) };
+}
+
+/** Runs `state`. The exit code is that of `--once` without a master. */
+export async function printState(
+  configuration: Configuration,
   json: boolean,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const agent = new Agent({ ...options, master: null });
-  const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs));
-  const { topology, store } = heartbeat.body;
-  const report = logs && readLogReport(options.storePath);
+  const state = await readState(configuration);
+  const { heartbeat: { body, snapshot }, report } = state;
   if (json) {
-    printJson(terminal, fitReport(topologyReport(heartbeat.snapshot), (it) => it, jsonText));
-    if (!topology) printLine(terminal, store.detail ?? "");
-    const { refused } = heartbeat.snapshot;
-    if (refused) printLine(terminal, describeRefusedPush(refused));
-  } else if (terminal.stdoutIsTerminal()) {
-    terminal.stdout(await stateTree(heartbeat, options.planOptions, isColoured(terminal)));
-    if (report) terminal.stdout(`\n${logLine(report)}\n`);
+    printJson(terminal, fitReport(topologyReport(snapshot), (it) => it, jsonText));
+    if (!body.topology) printLine(terminal, body.store.detail ?? "");
+    if (snapshot.refused) printLine(terminal, describeRefusedPush(snapshot.refused));
   } else {
-    terminal.stdout(stateText(heartbeat));
-    if (report) terminal.stdout(`${logLine(report)}\n`);
+    const plan = await planOf(snapshot, configuration.agent.planOptions);
+    terminal.stdout(stateText(state, plan, isColoured(terminal)));
   }
-  agent.close();
-  return worst(findingsOf(heartbeat, report?.warnings));
-}
-
-function logLine({ text }: LogReport): string {
-  return labelled(["log lines", text]);
+  return worst(findingsOf(state.heartbeat, report?.warnings));
 }
 
 /** SGR codes. */
@@ -53,30 +56,6 @@ const colours = { red: 31, green: 32, yellow: 33 } as const;
 type Colour = keyof typeof colours;
 
 type LabelledLine = readonly [label: string, value: string, colour?: Colour];
-
-/** Formats the state as lines with a label each, for a pipe or a file. */
-export function stateText(heartbeat: Heartbeat): string {
-  const { observed, drift } = heartbeat.snapshot;
-  const lines = storeLines(heartbeat);
-  if (observed.kind === "failed") lines.push(["docker", observed.error]);
-  else {
-    lines.push(["networks", observed.bridges.join(" ") || "none"]);
-    lines.push(["containers", observed.containers.join(" ") || "none"]);
-    for (const name of observed.containers) {
-      const ports = observed.published.get(name);
-      if (ports) lines.push(["published", `${ports.join(" ")} of ${name}`]);
-    }
-  }
-  lines.push(["drift", drift.state === "unknown" ? `unknown: ${drift.detail}` : drift.state]);
-  if (drift.state === "drifted") {
-    for (const kind of driftKinds) {
-      for (const { type, name, detail } of drift[kind]) {
-        lines.push([`  ${kind}`, `${type} ${name}${detail && ` (${detail})`}`]);
-      }
-    }
-  }
-  return lines.map((line) => `${labelled(line)}\n`).join("");
-}
 
 function storeLines({ body: { topology, store }, snapshot }: Heartbeat): LabelledLine[] {
   if (!topology) return [["store", store.detail ?? store.state, "yellow"]];
@@ -89,10 +68,6 @@ function storeLines({ body: { topology, store }, snapshot }: Heartbeat): Labelle
   if (topology.last_error) lines.push(["last error", topology.last_error, "red"]);
   if (snapshot.refused) lines.push(["refused push", snapshot.refused.detail, "yellow"]);
   return lines;
-}
-
-function labelled([label, value]: LabelledLine): string {
-  return `${label.padEnd(14)}${sanitizeLine(value)}`;
 }
 
 /** Formats a Unix time; a number that is no time stays as it is. */
@@ -111,6 +86,8 @@ interface Branch {
 
 /** How an object differs from the topology. */
 interface Note {
+  /** Its type and name. */
+  readonly object: string;
   readonly kind: (typeof driftKinds)[number];
   readonly detail: string;
 }
@@ -133,14 +110,14 @@ function drawTree(branches: readonly Branch[]): TreeLine[] {
 }
 
 /**
- * Formats the state for a terminal: the topology in the store as a tree of LANs, deckies and services,
- * each with how it differs.
+ * Formats the state: lines with a label each, then the plan of the topology in the store as a tree of LANs,
+ * deckies and services, each with how it differs. Without a plan, lists all objects that differ.
  */
-export async function stateTree(
-  heartbeat: Heartbeat,
-  planOptions: PlanOptions,
+export function stateText(
+  { heartbeat, report }: State,
+  plan: Plan | null,
   isColoured: boolean,
-): Promise<string> {
+): string {
   const paint = (text: string, colour?: Colour) =>
     colour && isColoured ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
   const draw = (branches: readonly Branch[]) =>
@@ -154,34 +131,35 @@ export async function stateTree(
   const { observed, drift } = heartbeat.snapshot;
   const head = storeLines(heartbeat);
   if (observed.kind === "failed") head.push(["docker", observed.error, "red"]);
-  head.push(["drift", driftText(heartbeat), drift.state === "consistent" ? "green" : "yellow"]);
-  const lines = head.map((line) => paint(labelled(line), line[2]));
-  const plan = await planOf(heartbeat, planOptions);
+  else head.push(["docker", runningText(observed)]);
+  head.push([
+    "drift",
+    driftText(heartbeat.snapshot),
+    drift.state === "consistent" ? "green" : "yellow",
+  ]);
+  if (report) head.push(["log lines", report.text]);
+  const lines = head.map(([label, value, colour]) =>
+    paint(`${label.padEnd(14)}${sanitizeLine(value)}`, colour)
+  );
   if (plan) lines.push("", `${prefixOf(plan)}…`, ...draw(branchesOf(plan, heartbeat.snapshot)));
-  const unexpected = drift.state === "drifted" ? drift.unexpected : [];
-  if (unexpected.length > 0) lines.push("", "not of the topology");
-  lines.push(...draw(unexpected.map(({ type, name, detail }): Branch => ({
-    cells: [`${type} ${name}`],
-    note: { kind: "unexpected", detail },
-    below: [],
-  }))));
+  const others = differencesOf(heartbeat.snapshot)
+    .filter(({ kind }) => !plan || kind === "unexpected")
+    .map((note): Branch => ({ cells: [note.object], note, below: [] }));
+  if (others.length > 0) lines.push("", plan ? "not of the topology" : "differences");
+  lines.push(...draw(others));
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function driftText({ snapshot: { observed, drift } }: Heartbeat): string {
+function driftText({ drift }: HostSnapshot): string {
   if (drift.state === "unknown") return `unknown: ${drift.detail}`;
-  if (observed.kind === "failed") return "unknown";
-  if (drift.state === "consistent") return `consistent: ${runningText(observed)}`;
+  if (drift.state === "consistent") return "consistent";
   const counts = driftKinds.filter((kind) => drift[kind].length > 0)
     .map((kind) => `${drift[kind].length} ${kind}`);
   return `drifted: ${counts.join(", ")}`;
 }
 
 /** Plans the stored topology; null when there is none, or none that is valid. */
-async function planOf(
-  { snapshot: { store } }: Heartbeat,
-  planOptions: PlanOptions,
-): Promise<Plan | null> {
+async function planOf({ store }: HostSnapshot, planOptions: PlanOptions): Promise<Plan | null> {
   if (store.kind !== "ok") return null;
   try {
     return await planDocument(store.applied.document, planOptions);
@@ -191,14 +169,10 @@ async function planOf(
   }
 }
 
-/** Returns how planned objects differ, by type and name. */
-function notesOf({ drift }: HostSnapshot): ReadonlyMap<string, Note> {
-  if (drift.state !== "drifted") return new Map();
-  const kinds = driftKinds.filter((kind) => kind !== "unexpected");
-  return new Map(
-    kinds.flatMap((kind) =>
-      drift[kind].map(({ type, name, detail }) => [`${type} ${name}`, { kind, detail }])
-    ),
+function differencesOf({ drift }: HostSnapshot): Note[] {
+  if (drift.state !== "drifted") return [];
+  return driftKinds.flatMap((kind) =>
+    drift[kind].map(({ type, name, detail }) => ({ kind, object: `${type} ${name}`, detail }))
   );
 }
 
@@ -209,7 +183,7 @@ function prefixOf({ topologyId }: Plan): string {
 
 /** Returns the LANs with the deckies on them, then the deckies that are on no LAN. */
 function branchesOf(plan: Plan, snapshot: HostSnapshot): Branch[] {
-  const notes = notesOf(snapshot);
+  const notes = new Map(differencesOf(snapshot).map((note) => [note.object, note]));
   const { observed } = snapshot;
   const published = observed.kind === "listed" ? observed.published : null;
   const shortName = (name: string) => name.slice(prefixOf(plan).length);

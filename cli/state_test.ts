@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import type { Heartbeat } from "../agent/heartbeat.ts";
-import type { HostSnapshot } from "../agent/snapshot.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import { HistoryFile } from "../apply/other_topology.ts";
 import { AgentSetup, topologyId, versionHash, withAgent } from "../tests/support/agent_setup.ts";
@@ -19,34 +18,30 @@ import { made } from "../tests/support/plan.ts";
 import { readTopology } from "../topology/document.ts";
 import { findDrift } from "../topology/drift.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultPlanOptions, planTopology } from "../topology/plan.ts";
-import { stateTree } from "./state.ts";
+import { defaultPlanOptions, type Plan, planDocument, planTopology } from "../topology/plan.ts";
+import { stateText } from "./state.ts";
 
-Deno.test("run() state draws a tree on a terminal, with colours or NO_COLOR", async () => {
+Deno.test("run() state prints colours on a terminal only, unless NO_COLOR", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   setup.engine.containers = setup.engine.containers.filter(({ Names }) => {
     return !Names[0]!.endsWith("-ssh");
   });
   const flags = flagsOf(setup, { master: false });
-  const on = (isTerminal: boolean, variables: Record<string, string> = {}) =>
-    runOn(["state", ...flags], {
+  const cases: [isTerminal: boolean, variables: Record<string, string>, note: string][] = [
+    [false, {}, "missing"],
+    [true, {}, "\x1b[31mmissing\x1b[0m"],
+    [true, { TERM: "xterm", NO_COLOR: "" }, "\x1b[31mmissing\x1b[0m"],
+    [true, { TERM: "dumb" }, "missing"],
+    [true, { TERM: "xterm", NO_COLOR: "0" }, "missing"],
+  ];
+  for (const [isTerminal, variables, note] of cases) {
+    const { code, stdout } = await runOn(["state", ...flags], {
       stdoutIsTerminal: () => isTerminal,
       variable: (name) => variables[name],
     });
-  const piped = await on(false);
-  assert.match(piped.stdout, /\n {2}missing {5}container decnet_t_11111111_decky-001-ssh\n$/);
-  const branch = "      └─ ssh  decnet/ssh:latest";
-  const cases: [variables: Record<string, string>, note: string][] = [
-    [{}, "\x1b[31mmissing\x1b[0m"],
-    [{ TERM: "xterm", NO_COLOR: "" }, "\x1b[31mmissing\x1b[0m"],
-    [{ TERM: "dumb" }, "missing"],
-    [{ TERM: "xterm", NO_COLOR: "0" }, "missing"],
-  ];
-  for (const [variables, note] of cases) {
-    const { code, stdout } = await on(true, variables);
-    assert.equal(code, piped.code);
-    assert.ok(stdout.endsWith(`\n${branch}  ${note}\n`), stdout);
+    assert.equal(code, 1);
+    assert.ok(stdout.endsWith(`\n      └─ ssh  decnet/ssh:latest  ${note}\n`), stdout);
   }
   const json = await runOn(["state", "--json", ...flags], { stdoutIsTerminal: () => true });
   assert.equal(JSON.parse(json.stdout).drift.missing.length, 1);
@@ -59,15 +54,13 @@ Deno.test("run() state and --once say that a push was refused", async () => {
   new HistoryFile(setup.storePath).recordRefused(topologyId, "B", error);
   const flags = flagsOf(setup, { master: false });
   const said = "it is  [31mhere";
-  const [piped, tree, json, once] = await Promise.all([
-    runOn(["state", ...flags]),
+  const [text, json, once] = await Promise.all([
     runOn(["state", ...flags], { stdoutIsTerminal: () => true }),
     runOn(["state", "--json", ...flags]),
     runOn(["--once", ...flags]),
   ]);
-  assert.deepEqual([piped.code, tree.code, json.code, once.code], [1, 1, 1, 1]);
-  assert.match(piped.stdout, /\nrefused push {2}it is {2}\[31mhere\n/);
-  assert.ok(tree.stdout.includes("\x1b[33mrefused push  it is"), tree.stdout);
+  assert.deepEqual([text.code, json.code, once.code], [1, 1, 1]);
+  assert.ok(text.stdout.includes(`\x1b[33mrefused push  ${said}`), text.stdout);
   assert.equal(JSON.parse(json.stdout).topology_id, topologyId);
   assert.equal(json.stderr, `decnet-agent: a push was refused: ${said}\n`);
   assert.ok(once.stdout.startsWith(`DECNET WARNING - a push was refused: ${said} | `), once.stdout);
@@ -80,7 +73,7 @@ Deno.test("run() state prints what is applied, what runs, and the differences", 
   const state = () => runOn(["state", ...flagsOf(setup, { publish: "0.0.0.0" })]);
   assert.deepEqual(await state(), {
     code: 0,
-    stdout: "topology      none (idle)\nnetworks      none\ncontainers    none\n" +
+    stdout: "topology      none (idle)\ndocker        0 networks and 0 containers run\n" +
       "drift         consistent\n",
     stderr: "",
   });
@@ -95,12 +88,16 @@ Deno.test("run() state prints what is applied, what runs, and the differences", 
 hash          ${versionHash}
 applied       2023-11-14T22:13:20.000Z
 last error    line [31mbreak
-networks      decnet_t_11111111_lan-00
-containers    decnet-x
-drift         drifted
-  missing     container decnet_t_11111111_decky-001
-  missing     container decnet_t_11111111_decky-001-ssh
-  unexpected  container decnet-x (running)
+docker        1 network and 1 container run
+drift         drifted: 2 missing, 1 unexpected
+
+decnet_t_11111111_…
+└─ lan-00  10.0.0.0/24  DMZ
+   └─ decky-001  10.0.0.2  missing
+      └─ ssh  decnet/ssh:latest  missing
+
+not of the topology
+└─ container decnet-x  unexpected (running)
 `,
   );
   assert.equal(setup.master.connectionCount, 0);
@@ -108,12 +105,9 @@ drift         drifted
   const base = container({ name: "decnet_t_11111111_decky-001" });
   const ports = [161, 22].map((PublicPort) => ({ PublicPort, PrivatePort: 1, Type: "tcp" }));
   setup.engine.containers = [base];
-  assert.doesNotMatch((await state()).stdout, /published/);
+  assert.doesNotMatch((await state()).stdout, /publishes/);
   setup.engine.containers = [{ ...base, Ports: ports }];
-  assert.match(
-    (await state()).stdout,
-    /\npublished {5}22\/tcp 161\/tcp of decnet_t_11111111_decky-001\ndrift /,
-  );
+  assert.match((await state()).stdout, / decky-001 .* {2}publishes 22\/tcp 161\/tcp/);
 });
 
 Deno.test("run() state --json prints the topology of the heartbeat", async () => {
@@ -215,18 +209,23 @@ function drifted(detail = ""): Heartbeat {
   return heartbeatWith({ snapshot: { store, observed, drift: findDrift(plan, inventory) } });
 }
 
+/** Formats a heartbeat with the plan of its document. */
+const format = (heartbeat: Heartbeat, isColoured = false, its: Plan | null = plan) =>
+  stateText({ heartbeat, report: null }, its, isColoured);
+
 /** Returns the lines below the first empty line. */
 const treeOf = (text: string) => text.slice(text.indexOf("\n\n") + 2).split("\n").slice(0, -1);
 const plain = (text: string) => text.replaceAll(/\x1b\[\d+m/g, "");
 
-Deno.test("stateTree() draws LANs, deckies and services", async () => {
+Deno.test("stateText() draws LANs, deckies and services", () => {
   const heartbeat = heartbeatWith({ snapshot: { store, observed } });
   assert.equal(
-    await stateTree(heartbeat, defaultPlanOptions, false),
+    format(heartbeat),
     `topology      ${storedId}
 hash          0123456789abcdef
 applied       2023-11-14T22:13:20.000Z
-drift         consistent: 2 networks and 1 container run
+docker        2 networks and 1 container run
+drift         consistent
 
 decnet_t_5e1f0a3c_…
 ├─ dmz     10.0.0.0/24  DMZ
@@ -241,8 +240,8 @@ decnet_t_5e1f0a3c_…
   );
 });
 
-Deno.test("stateTree() shows how each object differs", async () => {
-  const text = await stateTree(drifted(), defaultPlanOptions, false);
+Deno.test("stateText() shows how each object differs", () => {
+  const text = format(drifted());
   assert.match(
     text,
     /\ndrift {9}drifted: 2 missing, 1 stopped, 1 unhealthy, 1 changed, 1 unexpected\n/,
@@ -263,74 +262,65 @@ Deno.test("stateTree() shows how each object differs", async () => {
   ]);
 });
 
-Deno.test("stateTree() colours differences, if colours are wanted", async () => {
-  const text = await stateTree(drifted(), defaultPlanOptions, true);
+Deno.test("stateText() colours differences, if colours are wanted", () => {
+  const text = format(drifted(), true);
   assert.ok(text.includes("\x1b[31mmissing\x1b[0m\n") && text.includes("\x1b[31mstopped (exited)"));
   for (const words of ["unhealthy (paused)", "changed (not internal)", "unexpected (running)"]) {
     assert.ok(text.includes(`\x1b[33m${words}\x1b[0m\n`), words);
   }
-  const colourless = await stateTree(drifted(), defaultPlanOptions, false);
+  const colourless = format(drifted());
   assert.equal(plain(text), colourless);
   assert.doesNotMatch(colourless, /\x1b/);
   const right = heartbeatWith({ snapshot: { store } });
-  const green = await stateTree(right, defaultPlanOptions, true);
+  const green = format(right, true);
   assert.deepEqual(green.match(/\x1b\[\d+m/g), ["\x1b[32m", "\x1b[0m"]);
 });
 
-const draw = (snapshot: Partial<HostSnapshot>, isColoured = false) =>
-  stateTree(heartbeatWith({ snapshot }), defaultPlanOptions, isColoured);
-
-Deno.test("stateTree() draws what was applied when the state is unknown", async () => {
-  const down = await draw({ ...dockerDown, store }, true);
+Deno.test("stateText() shows what was applied when the state is unknown", () => {
+  const down = format(heartbeatWith({ snapshot: { ...dockerDown, store } }), true);
   assert.match(down, /\x1b\[31mdocker {8}Docker is down\x1b/);
   assert.match(down, /drift {9}unknown: Docker did not answer/);
   assert.equal(treeOf(down).length, 9);
-  assert.equal(
-    await draw(storeUnreadable),
-    "store         the store is garbage\ndrift         unknown: the store is unreadable\n",
+  assert.match(
+    format(heartbeatWith({ snapshot: storeUnreadable }), false, null),
+    /^store {9}the store is garbage\n(docker .*\n)drift {9}unknown: the store is unreadable\n$/,
   );
-  const failed = await draw({
-    store: { ...store, applied: { ...applied, lastError: "boom" } },
-    drift: { state: "unknown", detail: "the store holds no document" },
-  });
-  assert.match(failed, /\nlast error {4}boom\ndrift {9}unknown: the store holds no document\n$/);
 });
 
-Deno.test("stateTree() of an idle host shows only unexpected objects", async () => {
-  const idle = {
-    store: { kind: "idle" },
-    observed: { kind: "listed", bridges: [], containers: [], published: new Map() },
-  } as const;
+Deno.test("stateText() without a plan lists what differs", () => {
+  const idle = heartbeatWith({ snapshot: { store: { kind: "idle" }, observed } });
   assert.equal(
-    await draw(idle),
-    "topology      none (idle)\ndrift         consistent: 0 networks and 0 containers run\n",
-  );
-  const unexpected = [{ type: "network", name: "decnet_t_y", detail: "" }] as const;
-  assert.equal(
-    await draw({ ...idle, drift: { ...consistent, state: "drifted", unexpected } }),
+    format(idle, false, null),
     `topology      none (idle)
-drift         drifted: 1 unexpected
-
-not of the topology
-└─ network decnet_t_y  unexpected
+docker        2 networks and 1 container run
+drift         consistent
 `,
   );
+  assert.deepEqual(treeOf(format(drifted(), false, null)), [
+    "differences",
+    "├─ container decnet_t_5e1f0a3c_desk  missing",
+    "├─ container decnet_t_5e1f0a3c_gate-ssh  missing",
+    "├─ container decnet_t_5e1f0a3c_gate-http  stopped (exited)",
+    "├─ container decnet_t_5e1f0a3c_gate  unhealthy (paused)",
+    "├─ network decnet_t_5e1f0a3c_office  changed (not internal)",
+    "└─ container decnet-x  unexpected (running)",
+  ]);
 });
 
-Deno.test("stateTree() removes control characters from names", async () => {
+Deno.test("stateText() removes control characters from names", async () => {
   const nasty = "a\nb\x1b[31m\x9b2J\u202e";
   const hostile = document.replaceAll('"gate"', JSON.stringify(nasty));
   const unexpected = [{ type: "container", name: nasty, detail: nasty }] as const;
-  const text = await draw({
-    store: {
-      ...store,
-      detail: nasty,
-      applied: { ...store.applied, document: hostile, lastError: nasty },
+  const heartbeat = heartbeatWith({
+    snapshot: {
+      store: { ...store, detail: nasty, applied: { ...store.applied, lastError: nasty } },
+      observed,
+      drift: { ...consistent, state: "drifted", unexpected },
     },
-    drift: { ...consistent, state: "drifted", unexpected },
   });
+  const text = format(heartbeat, false, await planDocument(hostile, defaultPlanOptions));
   assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
-  assert.equal(text.split("\n").length, 20, text);
+  assert.equal(text.split("\n").length, 21, text);
 });
 
 const never = new AbortController().signal;

@@ -64,7 +64,7 @@ Deno.test("decnet-agent doctor --report holds all parts, and no secret", async (
   assert.deepEqual([...parts.keys()], headings);
   const wanted: Readonly<Record<string, RegExp>> = {
     "doctor": /^master +ok/m,
-    "state": /^drift +drifted\n( {2}missing .*\n){2}/m,
+    "state": /^drift +drifted: 2 missing\n(log lines .*\n)?\ndifferences\n(.* {2}missing\n?){2}/m,
     "configuration":
       /^interval = 5s \(\S+decnet\.ini line 5\)\n(.*\n)*base-image = \S+ \(default\)$/m,
     "versions":
