@@ -6,7 +6,6 @@ import { builtInServices, parseServices, type ServiceCatalogue } from "../topolo
 import { type Arguments, closest, UsageError } from "./args.ts";
 import {
   agentVersion,
-  defaultOf,
   type KeyName,
   keyNames,
   options,
@@ -307,7 +306,8 @@ function assemble(
   environment: Environment,
   problems: ConfigProblem[],
 ): ConfigReading["configuration"] {
-  const getOrDefault = <Name extends KeyName>(name: Name) => get(name) ?? defaultOf(name);
+  const getOrDefault = <Name extends KeyName>(name: Name) =>
+    get(name) ?? options[name].default as Value<Name>;
   // Each key is read, also where it has no effect, so that a wrong value is always refused.
   const host = get("master-host");
   const port = getOrDefault("swarmctl-port");
@@ -330,7 +330,7 @@ function assemble(
       networkPrefixes: getOrDefault("network-prefix"),
       containerPrefixes: getOrDefault("container-prefix"),
       planOptions: {
-        images: { base: getOrDefault("base-image"), ...getOrDefault("service-image") },
+        images: { ...getOrDefault("service-image"), base: getOrDefault("base-image") },
         services: services === null
           ? builtInServices
           : readServices(services, environment, problems),

@@ -14,7 +14,7 @@ import {
   type Source,
 } from "./config.ts";
 import { defaultText, versions } from "./help.ts";
-import { agentVersion, defaultOf, type KeyName, keyNames, options, variableOf } from "./options.ts";
+import { agentVersion, type KeyName, keyNames, options, variableOf } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { readState, stateText } from "./state.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
@@ -52,7 +52,7 @@ export function explainConfiguration(
     })).sort((a, b) => Number(a.isWarning) - Number(b.isWarning)),
     variables: keyNames.map(variableOf),
     placeOf,
-    defaultPort: defaultOf("swarmctl-port"),
+    defaultPort: options["swarmctl-port"].default!,
     program,
     lineOf: (...words) => [quotePath(program), ...words, ...flagWords(flags, configFile)].join(" "),
   };

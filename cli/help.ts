@@ -186,13 +186,22 @@ export const flags: readonly (FlagText & { readonly summary: string })[] =
 /** All configuration keys. */
 export const keys: readonly KeyText[] = keyNames.map((name) => {
   const [placeholder, summary, fallback] = keyHelp[name];
-  const { default: value, allowed } = options[name];
+  const { allowed } = options[name];
+  const value = valueText(name);
   return { name, variable: variableOf(name), placeholder, summary, value, fallback, allowed };
 });
 
+/** Returns the default of a key, as it is written; null when there is none that is fixed. */
+function valueText(name: KeyName): string | null {
+  const value = options[name].default;
+  if (name === "interval") return `${Number(value) / 1000}s`;
+  if (value === null) return null;
+  return typeof value === "object" && "service" in value ? value.service : String(value);
+}
+
 /** Describes the default of a key. */
 export function defaultText(name: KeyName): string {
-  return options[name].default ?? keyHelp[name][2]!;
+  return valueText(name) ?? keyHelp[name][2]!;
 }
 
 /** The commit of the source and its day, which tools/build.ts puts in place of `dev`. */

@@ -1,5 +1,5 @@
 import { socketPath } from "../docker/observe.ts";
-import { levels } from "../host/log.ts";
+import { type Level, levels } from "../host/log.ts";
 import { parseAddress } from "../topology/address.ts";
 import { isImageReference } from "../topology/document.ts";
 import { defaultImages, defaultPlanOptions, type ImageNames } from "../topology/plan.ts";
@@ -22,9 +22,14 @@ function splitList(text: string): string[] {
   return text.split(",").map((item) => item.trim());
 }
 
+function parseList(text: string, item: RegExp): readonly string[] | null {
+  const items = splitList(text);
+  return items.every((it) => item.test(it)) ? items : null;
+}
+
 function parsePort(text: string): number | null {
-  const port = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  return port >= 1 && port <= 65535 ? port : null;
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  return number >= 1 && number <= 65535 ? number : null;
 }
 
 function parseBoolean(text: string): boolean | null {
@@ -59,16 +64,11 @@ function parseInterval(text: string): number | null {
 }
 
 function parsePrefixes(text: string): readonly string[] | null {
-  const prefixes = splitList(text);
-  return prefixes.every((prefix) => /^[A-Za-z0-9][\w.-]*$/.test(prefix)) ? prefixes : null;
+  return parseList(text, /^[A-Za-z0-9][\w.-]*$/);
 }
 
 function parseFingerprint(text: string): string | null {
   return matching(text.replaceAll(":", "").toLowerCase(), /^[0-9a-f]{64}$/);
-}
-
-function parseImage(text: string): string | null {
-  return isImageReference(text) ? text : null;
 }
 
 function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
@@ -82,28 +82,13 @@ function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
   return isImageReference(service.replaceAll("{service}", "x")) ? { service, byService } : null;
 }
 
-/** Parses a folder that an engine can mount, which separates its parts by colons. */
-function parseMountedFolder(text: string): string | null {
-  return /^\/[^:]*$/.test(text) ? parsePath(text) : null;
-}
-
-function parsePublish(text: string): string | null {
-  return text === "off" || parseAddress(text) !== null ? text : null;
-}
-
 function parseListen(text: string): { host: string; port: number } | "off" | null {
   if (text === "off") return text;
   const pattern = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/;
   const [, v6, v4 = "", digits = ""] = pattern.exec(text) ?? [];
-  const port = parsePort(digits);
+  const number = parsePort(digits);
   const isAddress = v6 === undefined ? parseAddress(v4) !== null : URL.canParse(`http://[${v6}]/`);
-  return port !== null && isAddress ? { host: v6 ?? v4, port } : null;
-}
-
-function parseNames(text: string): readonly string[] | null {
-  const names = splitList(text);
-  // deno-lint-ignore no-control-regex
-  return names.every((name) => /^[^\x00-\x1f]{1,64}$/.test(name)) ? names : null;
+  return number !== null && isAddress ? { host: v6 ?? v4, port: number } : null;
 }
 
 /**
@@ -112,74 +97,85 @@ function parseNames(text: string): readonly string[] | null {
  * Its help is in help.ts, which a check does not load.
  */
 function option<T>(
-  /** Written like a value; null when there is none, or none that is fixed. */
-  defaultText: string | null,
   /** The values that are allowed, in words; completes "must be …". */
   allowed: string,
   /** Returns null for a text that is not allowed. */
   parse: (text: string) => T | null,
+  /** Null when there is none, or none that is fixed. */
+  fixedDefault: T | null = null,
 ) {
-  return { default: defaultText, allowed, parse };
+  return { allowed, parse, default: fixedDefault };
 }
 
+const port = "a number from 1 to 65535";
+const host = "a host name or an IP address";
 const prefixes = "comma-separated prefixes of names: letters, digits, dots, dashes and underscores";
 
-/** All configuration keys, in the order of the help: default, allowed values, parser. */
+/** All configuration keys, in the order of the help: allowed values, parser, default. */
 export const options = {
-  "master-host": option(null, "a host name or an IP address", parseHost),
-  "swarmctl-port": option("8770", "a number from 1 to 65535", parsePort),
-  "master-name": option(null, "a host name or an IP address", parseHost),
-  "master-fingerprint": option(null, "64 hex digits, with or without colons", parseFingerprint),
+  "master-host": option(host, parseHost),
+  "swarmctl-port": option(port, parsePort, 8770),
+  "master-name": option(host, parseHost),
+  "master-fingerprint": option("64 hex digits, with or without colons", parseFingerprint),
   "host-uuid": option(
-    null,
     "up to 64 letters, digits, dots, dashes and underscores",
     (text) => matching(text, /^[\w.-]{1,64}$/),
   ),
-  "agent-dir": option(null, "a path", parsePath),
-  "state-dir": option(null, "a path", parsePath),
+  "agent-dir": option("a path", parsePath),
+  "state-dir": option("a path", parsePath),
   "docker-host": option(
-    null,
     "unix:// and an absolute path of at most 107 bytes; an engine on another host is not supported",
     socketPath,
   ),
   "interval": option(
-    "30s",
     "a time from 5s to 1h, such as 30 (seconds), 30s, 5m or 1h",
     parseInterval,
+    30_000,
   ),
-  "log-level": option(
-    "info",
+  "log-level": option<Level>(
     `one of ${levels.join(", ")}`,
     (text) => levels.find((it) => it === text) ?? null,
+    "info",
   ),
-  "network-prefix": option("decnet-topology-,decnet_t_", prefixes, parsePrefixes),
-  "container-prefix": option("decnet-,decnet_t_", prefixes, parsePrefixes),
-  "base-image": option(defaultImages.base, "the name of an image", parseImage),
+  "network-prefix": option(prefixes, parsePrefixes, ["decnet-topology-", "decnet_t_"]),
+  "container-prefix": option(prefixes, parsePrefixes, ["decnet-", "decnet_t_"]),
+  "base-image": option(
+    "the name of an image",
+    (text) => isImageReference(text) ? text : null,
+    defaultImages.base,
+  ),
   "service-image": option(
-    defaultImages.service,
     "the name of an image, and SERVICE=IMAGE after commas",
     parseServiceImages,
+    defaultImages,
   ),
-  "services": option(null, "a path", parsePath),
+  "services": option("a path", parsePath),
   "publish": option(
-    defaultPlanOptions.publish,
     "an IPv4 address of this host, 0.0.0.0 for all, or off",
-    parsePublish,
+    (text) => text === "off" || parseAddress(text) !== null ? text : null,
+    defaultPlanOptions.publish,
   ),
-  "artifacts-dir": option(null, "an absolute path without a colon", parseMountedFolder),
+  // An engine separates the parts of a mount by colons.
+  "artifacts-dir": option(
+    "an absolute path without a colon",
+    (text) => matching(text, /^\/[^:]*$/) && parsePath(text),
+  ),
   "listen": option(
-    null,
     "an IP address and a port, such as 0.0.0.0:8765 or [::]:8765, or off",
     parseListen,
   ),
-  "allowed-cn": option("decnet-master", "comma-separated common names", parseNames),
-  "supersede": option("false", "true or false", parseBoolean),
-  "forward-logs": option(null, "true or false", parseBoolean),
-  "syslog-port": option(null, "a number from 1 to 65535", parsePort),
+  "allowed-cn": option(
+    "comma-separated common names",
+    // deno-lint-ignore no-control-regex
+    (text) => parseList(text, /^[^\x00-\x1f]{1,64}$/),
+    ["decnet-master"],
+  ),
+  "supersede": option("true or false", parseBoolean, false),
+  "forward-logs": option("true or false", parseBoolean),
+  "syslog-port": option(port, parsePort),
   "textfile": option(
-    null,
     "the path of a file whose name ends in .prom; node_exporter reads no others",
-    (text) => /[^/]\.prom$/.test(text) ? parsePath(text) : null,
+    (text) => matching(text, /[^/]\.prom$/) && parsePath(text),
   ),
 } as const;
 
@@ -193,12 +189,6 @@ export const keyNames = Object.keys(options) as KeyName[];
 export type Value<Name extends KeyName> = NonNullable<
   ReturnType<(typeof options)[Name]["parse"]>
 >;
-
-/** Returns the default of a key that has a fixed default. */
-export function defaultOf<Name extends KeyName>(name: Name): Value<Name> {
-  const { parse, default: text } = options[name];
-  return parse(text!) as Value<Name>;
-}
 
 /** The environment variable of a key. */
 export function variableOf(name: KeyName): string {
