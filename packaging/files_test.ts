@@ -106,7 +106,10 @@ Deno.test("uninstall.sh asks for the topology without root's variables", async (
   using folder = new TemporaryFolder();
   const program = `${folder.path}/decnet-agent`;
   const variables = "${DECNET_STATE_DIR-}${DOCKER_HOST-}";
-  await Deno.writeTextFile(program, `#!/bin/sh\necho "topology  found${variables}"\n`);
+  await Deno.writeTextFile(
+    program,
+    `#!/bin/sh\necho '  "topology_id": "found'"${variables}"'",'\n`,
+  );
   await Deno.chmod(program, 0o755);
   const changes = { "/usr/local/bin/decnet-agent": program };
   assert.equal(

@@ -36,19 +36,21 @@ remove() {
 obstacle() {
   [ -z "$keep" ] || return 0
   # Without what root's shell has set: it may name another store or engine.
-  report=$(env -i PATH="$PATH" "$program" state 2>&1) || :
-  topology=$(printf '%s\n' "$report" | sed -n 's/^topology  *//p')
-  unknown=$(printf '%s\n' "$report" | sed -n 's/^  unexpected .* \(decnet_t_[^ ]*\).*/ \1/p')
-  case $topology in
-    "none (idle)")
+  report=$(env -i PATH="$PATH" "$program" state --json 2>/dev/null) || :
+  topology=$(printf '%s\n' "$report" | sed -n 's/^  "topology_id": \(.*\),$/\1/p')
+  unknown=$(printf '%s\n' "$report" | sed -n '/^    "unexpected"/,/]/s/.*"name": "\(decnet_t_.*\)".*/ \1/p')
+  id=${topology#\"}
+  id=${id%\"}
+  case $topology,$id in
+    null,*)
       [ -z "$unknown" ] ||
         printf 'running, but not known to the agent (--keep-topology goes on):\n%s\n' "$unknown"
       ;;
     # It is nothing to paste into a shell.
-    "" | *[!A-Za-z0-9_.-]*)
-      printf 'cannot tell which topology is applied (--keep-topology goes on): %s\n' "$report"
+    *, | *,*[!A-Za-z0-9_.-]*)
+      echo "cannot tell which topology is applied (--keep-topology goes on): decnet-agent state"
       ;;
-    *) printf 'topology %s is applied. First: decnet-agent teardown %s\n' "$topology" "$topology" ;;
+    *) printf 'topology %s is applied. First: decnet-agent teardown %s\n' "$id" "$id" ;;
   esac
 }
 

@@ -209,7 +209,7 @@ export const installChecks: readonly Check[] = [
   },
 ];
 
-/** Runs the script of `print uninstall` with other answers of the agent to `state`, line by line. */
+/** Runs the script of `print uninstall` with other answers of `state --json`, line by line. */
 function uninstallWith(...answers: readonly string[]): string {
   return `cat > /root/fake <<'END'
 #!/bin/sh
@@ -242,14 +242,16 @@ export const removalChecks: readonly Check[] = [
   {
     name: "print uninstall starts the service again when it must not be removed",
     async run(site) {
-      const pushed = await refusal(site, uninstallWith("topology  none (idle)", "topology  t-1"));
+      const answer = (id: string) => `  "topology_id": ${id},`;
+      const pushed = await refusal(site, uninstallWith(answer("null"), answer('"t-1"')));
       assert.match(pushed, /topology t-1 is applied/);
-      const unknown = await refusal(site, uninstallWith("store: file is not a database"));
-      assert.match(unknown, /cannot tell which .*: store: file is not a database$/);
-      const lost = uninstallWith("topology  none (idle)|  unexpected  container decnet_t_x_y (z)");
-      assert.match(await refusal(site, lost), /not known to the agent .*:\n decnet_t_x_y$/);
-      const hostile = await refusal(site, uninstallWith("topology  x; \\033[31m rm -rf /"));
-      assert.match(hostile, /cannot tell which .*: topology {2}x; \\033\[31m rm -rf \/$/);
+      const unknown = await refusal(site, uninstallWith("null"));
+      assert.match(unknown, /cannot tell which topology is applied .*: decnet-agent state$/);
+      const drift = '    "unexpected": [|        "name": "decnet_t_x_y",|    ]';
+      const lost = await refusal(site, uninstallWith(`${answer("null")}|${drift}`));
+      assert.match(lost, /not known to the agent .*:\n decnet_t_x_y$/);
+      const hostile = await refusal(site, uninstallWith(answer('"x; rm -rf /"')));
+      assert.equal(hostile, unknown);
       return pushed;
     },
   },
