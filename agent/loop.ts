@@ -1,4 +1,4 @@
-import type { Log } from "../host/log.ts";
+import { type Log, messageOf } from "../host/log.ts";
 import { ChangeLog } from "./change_log.ts";
 import type { Agent, Heartbeat } from "./heartbeat.ts";
 import { HeartbeatScheduler, type SchedulerOptions, Wakeup } from "./schedule.ts";
@@ -129,7 +129,7 @@ class Loop {
 
   /** Logs an error that no known cause leads to. */
   #logUnexpected(what: string, error: unknown): void {
-    const message = error instanceof Error ? error.message : error;
+    const message = messageOf(error);
     this.#options.log("error", `${what} failed: ${message}`);
   }
 }

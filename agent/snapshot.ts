@@ -1,6 +1,6 @@
 import { TimeoutSet } from "../docker/http.ts";
 import { type EngineVersion, findSocket, observe, type Prefixes } from "../docker/observe.ts";
-import { type Log, shorten } from "../host/log.ts";
+import { type Log, messageOf, shorten } from "../host/log.ts";
 import { readRefusedPush, type RefusedPush } from "../store/history.ts";
 import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
@@ -169,8 +169,4 @@ export class SnapshotCollector {
 
 function unknown(detail: string): KnownDrift {
   return { state: "unknown", detail };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

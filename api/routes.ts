@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import { fleetStatus } from "../agent/heartbeat.ts";
-import { type Log, shorten } from "../host/log.ts";
+import { type Log, messageOf, shorten } from "../host/log.ts";
 import { waitFor } from "../master/connection.ts";
 import { type Json, type JsonObject, NumberToken, parseJson } from "../topology/json.ts";
 import type { Connection, Limits } from "./connections.ts";
@@ -192,8 +192,8 @@ export class Exchange {
     } catch (error) {
       if (error instanceof ClientGone) return null;
       if (error instanceof HttpError || error instanceof ApplyError) return answerOf(error);
-      const message = error instanceof Error ? error.message : String(error);
-      this.options.log("error", `the API failed: ${message}`, { path: pathOf(this.request) });
+      const path = pathOf(this.request);
+      this.options.log("error", `the API failed: ${messageOf(error)}`, { path });
       return { status: 500, body: { detail: "internal error" } };
     } finally {
       this.#leaveQueue();

@@ -1,3 +1,4 @@
+import { messageOf } from "../host/log.ts";
 import { explain } from "../store/file.ts";
 
 /** Why an apply or a teardown did not happen. */
@@ -47,9 +48,4 @@ export function toApplyError(error: unknown): ApplyError {
 /** Returns the `failed` error for a store that cannot be used. */
 export function storeError(path: string, cause: unknown): ApplyError {
   return new ApplyError("failed", `Cannot use the store ${path}: ${explain(cause)}`, { cause });
-}
-
-/** Returns the message of a thrown value, which may be no `Error`. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 import type { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
+import { messageOf } from "../host/log.ts";
 import {
   type Changes,
   type ContainerChange,
@@ -12,7 +13,6 @@ import {
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
-import { messageOf } from "./apply_error.ts";
 import { describeFailure } from "./host_ports.ts";
 
 /** One change that has been made. */

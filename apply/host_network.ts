@@ -1,10 +1,10 @@
 import { Engine } from "../docker/engine.ts";
+import { messageOf } from "../host/log.ts";
 import { interfaceAddresses, pause } from "../host/process.ts";
 import { connectTo, hostAndPort, type MasterAddress, resolveHost } from "../master/connection.ts";
 import { createdBy, type NetworkChange } from "../topology/changes.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { reserveAddress, type ReservedRange, reserveInterface } from "../topology/address.ts";
-import { messageOf } from "./apply_error.ts";
 
 /** How long the master's name may take to resolve, in milliseconds; unresolved reserves nothing. */
 const resolveTimeoutMs = 2_000;

@@ -1,8 +1,8 @@
 import { EngineError } from "../docker/errors.ts";
+import { messageOf } from "../host/log.ts";
 import { type ContainerChange, createdBy, removedBy } from "../topology/changes.ts";
 import { type PlannedContainer, publishedBy } from "../topology/plan.ts";
 import type { Port } from "../topology/services.ts";
-import { messageOf } from "./apply_error.ts";
 
 /** How long a connection to a port of this host may take, in milliseconds. */
 const connectTimeoutMs = 1_000;

@@ -2,7 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import { validityProblem } from "../agent/sender.ts";
 import { exists } from "../host/files.ts";
 import type { CertificateReason } from "../master/certificates.ts";
-import { isNamed, isSignedBy, nameIn } from "../master/chain.ts";
+import { findFault, isNamed, nameIn } from "../master/chain.ts";
 import { timeOf, TrustError, validityOf } from "../master/trust.ts";
 import { plainName } from "../master/x509.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
@@ -90,7 +90,8 @@ export async function certificateLines(context: DoctorContext): Promise<string[]
 export function checkAuthority(context: DoctorContext): Promise<Result> {
   return withIdentity(context, ({ chain, authorities }) => {
     const names = authorities.map((it) => plainNameIn(it)).join(", ");
-    if (isSignedBy(chain, authorities)) {
+    const check = { authorities, purpose: "client", now: Date.now() } as const;
+    if (findFault(chain, check)?.isSigned ?? true) {
       return ok(`worker.crt is signed by ca.crt, ${names}`);
     }
     const issuer = plainNameIn(chain[0], "issuer");

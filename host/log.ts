@@ -4,6 +4,11 @@ export function sanitizeLine(text: string): string {
   return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, " ");
 }
 
+/** Returns the message of a thrown value, which may be no `Error`. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Cuts a text that has more than `maximum` characters; it then ends with `…`. */
 export function shorten(text: string, maximum: number): string {
   return text.length <= maximum ? text : `${text.slice(0, maximum - 1).toWellFormed()}…`;

@@ -115,11 +115,6 @@ export function nameIn(certificate: X509Certificate, whose: "subject" | "issuer"
   return name ?? attempt(() => certificate[whose]) ?? "?";
 }
 
-/** Returns true when one of `authorities` has signed the first of `chain`, directly or through it. */
-export function isSignedBy(chain: Chain, authorities: readonly X509Certificate[]): boolean {
-  return signedBy(authorities, chain).has(chain[0]);
-}
-
 /** Returns what `authorities` have signed, directly or not; uses no key that none of them has signed. */
 function signedBy(
   authorities: readonly X509Certificate[],
