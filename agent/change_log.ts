@@ -58,8 +58,14 @@ export class ChangeLog {
     const { kind, httpStatus, latencyMs } = result;
     const ms = Math.round(latencyMs ?? 0);
     this.#log("debug", "heartbeat", { result: kind, status: httpStatus ?? "none", ms });
-    if (result.kind === "delivered") this.#masterAnswered();
-    else if (result.error !== null && result.latencyMs !== null) this.#masterFailed(result.error);
+    if (result.kind === "delivered") {
+      const failures = this.#masterFailures;
+      this.#masterFailures = 0;
+      if (failures > 0) this.#log("info", "the master accepts heartbeats again", { failures });
+    } else if (result.error !== null && result.latencyMs !== null) {
+      const failures = ++this.#masterFailures;
+      if (isPowerOfTwo(failures)) this.#log("error", result.error, { subject: "master", failures });
+    }
   }
 
   #compare(subject: Subject, level: Level, problem: string | null, id = problem): void {
@@ -80,18 +86,6 @@ export class ChangeLog {
     const text = describeDrift(drift);
     if (text === null) this.#log("info", "there is no drift any more", fields);
     else this.#log("warn", text, { subject: "drift", ...fields });
-  }
-
-  #masterFailed(error: string): void {
-    const failures = ++this.#masterFailures;
-    if (isPowerOfTwo(failures)) this.#log("error", error, { subject: "master", failures });
-  }
-
-  #masterAnswered(): void {
-    if (this.#masterFailures > 0) {
-      this.#log("info", "the master accepts heartbeats again", { failures: this.#masterFailures });
-    }
-    this.#masterFailures = 0;
   }
 }
 

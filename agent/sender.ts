@@ -103,12 +103,6 @@ export interface CertificateReport {
   readonly problemId?: string;
 }
 
-/** How the sending of a heartbeat ended, and the certificates for it. */
-export interface SendReport {
-  readonly result: SendResult;
-  readonly certificates: CertificateReport;
-}
-
 /** Sends heartbeats to the master. */
 export class Sender {
   readonly #options: SenderOptions;
@@ -129,7 +123,7 @@ export class Sender {
   async send(
     body: string,
     { checkedAt, dryRun, signal }: { checkedAt: number; dryRun: boolean; signal: AbortSignal },
-  ): Promise<SendReport> {
+  ): Promise<{ result: SendResult; certificates: CertificateReport }> {
     try {
       const { certificates, problem } = await this.#certificates.load();
       return {

@@ -20,14 +20,7 @@ import {
   type EngineResponse,
   TimeoutSet,
 } from "./http.ts";
-import {
-  type EngineVersion,
-  readContainers,
-  readId,
-  readImageLabels,
-  readNetworks,
-  readVersion,
-} from "./lists.ts";
+import { readContainers, readId, readImageLabels, readNetworks, readVersion } from "./lists.ts";
 import { listContainers, listNetworks } from "./observe.ts";
 
 const listImages: EngineRequest = { method: "GET", path: "/images/json?all=1" };
@@ -94,7 +87,7 @@ export class Engine {
   }
 
   /** Asks the engine for its versions and that of the kernel; it may not know each. */
-  async version(): Promise<EngineVersion> {
+  async version(): Promise<ReturnType<typeof readVersion>> {
     return readVersion(await this.#requestJson({ method: "GET", path: "/version" }));
   }
 

@@ -267,7 +267,6 @@ export class EngineConnection {
   readonly #connection: Deno.Conn;
   readonly #signal: AbortSignal;
   readonly #timeouts: TimeoutSet;
-  readonly #runningTimeouts = new Set<() => void>();
   readonly #onAbort = () => this.abort(this.#signal.reason);
   readonly #log: Log | undefined;
   /** Requests without an answer, the oldest first; only for the log. */
@@ -337,14 +336,9 @@ export class EngineConnection {
 
   /** Aborts the connection after `ms`; the returned function stops this timeout. */
   abortAfter(ms: number): () => void {
-    const stopTimeout = this.#timeouts.start(ms, () => {
+    return this.#timeouts.start(ms, () => {
       this.abort(new EngineError({ reason: "timeout", afterMs: ms }));
     });
-    this.#runningTimeouts.add(stopTimeout);
-    return () => {
-      stopTimeout();
-      this.#runningTimeouts.delete(stopTimeout);
-    };
   }
 
   /** Closes the connection; pending reads and writes fail with `reason`. */
@@ -356,8 +350,6 @@ export class EngineConnection {
   /** Closes the connection; closing it again does nothing. */
   close(): void {
     this.#signal.removeEventListener("abort", this.#onAbort);
-    for (const stopTimeout of this.#runningTimeouts) stopTimeout();
-    this.#runningTimeouts.clear();
     while (this.#unanswered.length > 0) this.#logCall("none");
     try {
       this.#connection.close();

@@ -82,19 +82,15 @@ export function readImageLabels(answer: unknown): Map<string, ReadonlyMap<string
   );
 }
 
-/** What an engine says of itself and its host; a text is `unknown` where it is left out. */
-export interface EngineVersion {
-  readonly version: string;
-  readonly apiVersion: string;
-  readonly kernel: string;
-}
-
-/** Reads the engine's answer to `GET /version`. Throws `TypeError` for a wrong shape. */
-export function readVersion(answer: unknown): EngineVersion {
+/** Reads `GET /version`; `unknown` for what is left out. Throws `TypeError` for a wrong shape. */
+export function readVersion(answer: unknown) {
   const version = fields(answer, "version");
   const textOf = (name: string) => text(version[name] ?? "unknown", name);
-  const kernel = textOf("KernelVersion");
-  return { version: textOf("Version"), apiVersion: textOf("ApiVersion"), kernel };
+  return {
+    version: textOf("Version"),
+    apiVersion: textOf("ApiVersion"),
+    kernel: textOf("KernelVersion"),
+  };
 }
 
 /** Reads the id of one object. Throws `TypeError` when there is none. */

@@ -198,14 +198,12 @@ export function fileVersion(path: string): string {
 
 /** Returns the quarantined files of the store at `path`, the newest first. */
 export function listQuarantined(path: string): string[] {
-  const at = path.lastIndexOf("/") + 1;
-  const start = `${path.slice(at)}.corrupt-`;
+  const start = `${path}.corrupt-`;
   // An operator's files beside them, such as a dump, are neither counted nor removed.
   const time = /^\d{8}T\d{6}Z$/;
   try {
-    const names = [...Deno.readDirSync(path.slice(0, at) || ".")].map(({ name }) => name)
-      .filter((name) => name.startsWith(start) && time.test(name.slice(start.length)));
-    return names.sort().reverse().map((name) => path.slice(0, at) + name);
+    return [...Deno.readDirSync(folderOf(path))].map(({ name }) => besideStore(path, name))
+      .filter((it) => it.startsWith(start) && time.test(it.slice(start.length))).sort().reverse();
   } catch {
     // Without access to the folder, reading the store fails and says why.
     return [];
