@@ -13,9 +13,10 @@ import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
 import { specLabel } from "../topology/inventory.ts";
 import { type ContainerRequest, hiddenValue, type PlannedContainer } from "../topology/plan.ts";
 import { problemLines } from "../topology/problem.ts";
+import type { CommandOf } from "./args.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
-import { readDocument, readStoredDocument } from "./document_file.ts";
+import { readDocumentOrStored } from "./document_file.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
 import { printJson, printLine, type Terminal } from "./terminal.ts";
 
@@ -36,76 +37,52 @@ const advice: Readonly<Record<Status, Readonly<Partial<Record<ApplyErrorCode, st
   },
 };
 
-/** How `apply` and `teardown` run. */
-interface ApplyFlags {
-  /** Fails instead of waiting for another apply or teardown. */
-  readonly noWait: boolean;
-  readonly json: boolean;
-}
-
-/** What is to be applied. */
-interface ApplySource {
-  /** `-` is standard input; null is what the store holds. */
-  readonly file: string | null;
-  /** The version hash that the document must have, or null. */
-  readonly hash: string | null;
-}
-
 /** What was done, as in `--json`. */
 type Status = "applied" | "torn_down";
 
 /** Runs `apply`. Throws `Error` when the document cannot be read. */
-export async function applyFile(
+export async function apply(
   configuration: Configuration,
-  { file, hash, ...flags }: ApplyFlags & ApplySource,
+  command: CommandOf<"apply">,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const request = await readRequest({ file, hash }, configuration, terminal);
+  const { file, hash, dryRun, json } = command;
+  const { storePath } = configuration.agent;
+  const source = await readDocumentOrStored(file, storePath, terminal);
+  const request = { ...source, expectedHash: hash };
+  if (dryRun) return await preview(configuration, request, json, terminal);
   const work = (applier: Applier, run: RunOptions) => applier.apply(request, run);
-  return await runAndReport("applied", work, { configuration, flags, terminal });
+  return await runAndReport("applied", work, { configuration, command, terminal });
 }
 
 /** Runs `teardown`. */
 export async function teardown(
   configuration: Configuration,
-  { topologyId, ...flags }: ApplyFlags & { topologyId: string },
+  command: CommandOf<"teardown">,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const work = (applier: Applier, run: RunOptions) => {
-    return applier.teardown(topologyId, run, { byHand: true });
-  };
-  return await runAndReport("torn_down", work, { configuration, flags, terminal });
+  const work = (applier: Applier, run: RunOptions) =>
+    applier.teardown(command.topologyId, run, { byHand: true });
+  return await runAndReport("torn_down", work, { configuration, command, terminal });
 }
 
-/** Runs `apply --dry-run`. Throws `Error` when the document cannot be read. */
-export async function previewFile(
+async function preview(
   configuration: Configuration,
-  { file, hash, json }: ApplySource & { json: boolean },
+  request: ApplyRequest,
+  json: boolean,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const request = await readRequest({ file, hash }, configuration, terminal);
   try {
     const { signal } = new AbortController();
     const preview = await applierOf(configuration).preview(request, signal);
     if (json) printJson(terminal, previewJson(preview));
     else terminal.stdout(previewText(preview));
     if (preview.conflict !== null) return 3;
-    return preview.changes.obstacles.length + preview.removals.obstacles.length > 0 ? 2 : 0;
+    return obstaclesOf(preview).length > 0 ? 2 : 0;
   } catch (error) {
     if (!(error instanceof ApplyError)) throw error;
     return printError(error, json, terminal);
   }
-}
-
-/** Reads the document of a command line. Throws `Error` with a text for operators. */
-export async function readRequest(
-  { file, hash }: ApplySource,
-  { agent }: Configuration,
-  terminal: Terminal,
-): Promise<ApplyRequest> {
-  return file === null
-    ? { ...await readStoredDocument(agent.storePath), expectedHash: hash }
-    : { document: await readDocument(file, terminal), expectedHash: hash };
 }
 
 /** Returns what applies topologies here; the running agent has a fallback, and knows the socket. */
@@ -120,9 +97,9 @@ export function applierOf(
 async function runAndReport(
   status: Status,
   work: (applier: Applier, run: RunOptions) => Promise<ApplyResult>,
-  { configuration, flags: { noWait, json }, terminal }: {
+  { configuration, command: { noWait, json }, terminal }: {
     configuration: Configuration;
-    flags: ApplyFlags;
+    command: CommandOf<"apply" | "teardown">;
     terminal: Terminal;
   },
 ): Promise<ExitCode> {
@@ -193,14 +170,6 @@ function describe(status: Status, { topologyId: id, changes, changed }: ApplyRes
   return `topology ${id} torn down: ${changes > 0 ? count : "nothing of it was in Docker"}`;
 }
 
-/** A change, as `--json` prints it. */
-interface ChangeJson {
-  readonly action: (NetworkChange | ContainerChange)["action"];
-  readonly type: "network" | "container";
-  readonly name: string;
-  readonly reason: string;
-}
-
 /** Returns what `apply --dry-run --json` prints: the plan, its changes, the conflict and obstacles. */
 export function previewJson(preview: Preview) {
   const { plan, versionHash } = preview.validated;
@@ -242,6 +211,9 @@ export function previewText(preview: Preview): string {
   ].map((line) => `${sanitizeLine(line)}\n`).join("");
 }
 
+/** A change, as `--json` prints it. */
+type ChangeJson = ReturnType<typeof changeJson>;
+
 function changesOf({ removals, changes }: Preview): ChangeJson[] {
   return [
     ...removals.containers.map((it) => changeJson("container", it)),
@@ -251,7 +223,7 @@ function changesOf({ removals, changes }: Preview): ChangeJson[] {
   ];
 }
 
-function changeJson(type: ChangeJson["type"], change: NetworkChange | ContainerChange): ChangeJson {
+function changeJson(type: "network" | "container", change: NetworkChange | ContainerChange) {
   const { name } = change.action === "remove" ? change.actual : change.planned;
   return { action: change.action, type, name, reason: change.reason };
 }

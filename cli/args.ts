@@ -97,6 +97,11 @@ export interface Arguments {
   readonly values: ReadonlyMap<KeyName, string>;
 }
 
+/** A command as it is run. */
+export type CommandOf<Name extends Command["name"]> =
+  & Extract<Command, { name: Name }>
+  & Pick<Arguments, "json">;
+
 /** The command line, the environment or the ini file cannot be used. */
 export class UsageError extends Error {
   override readonly name = "UsageError";

@@ -1,4 +1,5 @@
 import { Agent } from "../agent/heartbeat.ts";
+import type { CommandOf } from "./args.ts";
 import type { Configuration } from "./config.ts";
 import { readLogReport } from "./log_report.ts";
 import { type ExitCode, findingsOf, onceJson, onceText, worst } from "./report.ts";
@@ -12,7 +13,7 @@ const snapshotTimeoutMs = 7_500;
 /** Runs `--once`: sends one heartbeat and prints the result; the exit code is that of the worst finding. */
 export async function check(
   { agent: options, logs, warnings, textfile }: Configuration,
-  { dryRun, quiet, json }: { dryRun: boolean; quiet: boolean; json: boolean },
+  { dryRun, quiet, json }: CommandOf<"once">,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const agent = new Agent(options);
@@ -24,10 +25,8 @@ export async function check(
   const findings = findingsOf(heartbeat, [...warnings, ...report?.warnings ?? []]);
   if (textfile !== null) {
     const { writeMetrics } = await import("./metrics.ts");
-    const problem = writeMetrics(textfile, heartbeat, {
-      code: worst(findings),
-      logs: report?.status ?? null,
-    });
+    const status = report?.status ?? null;
+    const problem = writeMetrics(textfile, heartbeat, { code: worst(findings), logs: status });
     if (problem !== null) findings.push({ code: 1, text: problem });
   }
   if (json) printJson(terminal, onceJson(heartbeat, findings, options.storePath, report));

@@ -1,5 +1,5 @@
 import { versionHash } from "../topology/hash.ts";
-import { applyFile, previewFile, teardown } from "./apply.ts";
+import { apply, teardown } from "./apply.ts";
 import type { Arguments, Command } from "./args.ts";
 import { configure, configureAndWarn } from "./config.ts";
 import { Daemon } from "./daemon.ts";
@@ -28,9 +28,14 @@ export async function runOtherCommand(
       terminal.stdout(helpText(command.about));
       return 0;
     case "version":
-      return printVersion(json, terminal);
-    case "hash":
-      return await printHash(command.file, json, terminal);
+      printVersion(json, terminal);
+      return 0;
+    case "hash": {
+      const hash = await versionHash(await readDocument(command.file, terminal));
+      if (json) printJson(terminal, { version_hash: hash });
+      else terminal.stdout(`${hash}\n`);
+      return 0;
+    }
     case "print":
       print(command.what, terminal);
       return 0;
@@ -44,30 +49,18 @@ export async function runOtherCommand(
       return await printState(readConfiguration(), json, terminal);
     case "images":
       return await printImages(readConfiguration(), { ...command, json }, terminal);
-    case "apply": {
-      const apply = command.dryRun ? previewFile : applyFile;
+    case "apply":
       return await apply(readConfiguration(), { ...command, json }, terminal);
-    }
     case "teardown":
       return await teardown(readConfiguration(), { ...command, json }, terminal);
   }
 }
 
-function printVersion(json: boolean, terminal: Terminal): ExitCode {
+function printVersion(json: boolean, terminal: Terminal): void {
   const all = versions();
   const { agent, commit, date, deno, sqlite } = all;
   const source = date === null ? commit : `${commit} of ${date}`;
+  const text = `decnet-agent ${agent} (commit ${source}, Deno ${deno}, SQLite ${sqlite})\n`;
   if (json) printJson(terminal, all);
-  else {terminal.stdout(
-      `decnet-agent ${agent} (commit ${source}, Deno ${deno}, SQLite ${sqlite})\n`,
-    );}
-  return 0;
-}
-
-/** Runs `hash`. Throws `Error` when the file cannot be read or is not a valid document. */
-async function printHash(file: string, json: boolean, terminal: Terminal): Promise<ExitCode> {
-  const hash = await versionHash(await readDocument(file, terminal));
-  if (json) printJson(terminal, { version_hash: hash });
-  else terminal.stdout(`${hash}\n`);
-  return 0;
+  else terminal.stdout(text);
 }

@@ -63,7 +63,7 @@ export class Daemon {
       }
       log(level, message, fields);
     };
-    this.#metrics = new MetricsFile({ log: this.#log, startedAt: Date.now() });
+    this.#metrics = new MetricsFile(this.#log);
     terminal.onReload(() => this.#reload.resolve());
     this.#terminal = terminal;
     this.#systemd = new SystemdNotifier({

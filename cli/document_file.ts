@@ -31,8 +31,19 @@ function explainDocumentFile(error: unknown): string {
   return error instanceof DocumentError ? error.reason : (error as Error).message;
 }
 
-/** Reads the document in the store. Throws `Error` with a text for operators when there is none. */
-export async function readStoredDocument(
+/** Like `readDocument`; null is the document in the store at `storePath`. */
+export async function readDocumentOrStored(
+  file: string | null,
+  storePath: string,
+  terminal: Terminal,
+): Promise<{ document: Json; storedText?: string }> {
+  return file === null
+    ? await readStoredDocument(storePath)
+    : { document: await readDocument(file, terminal) };
+}
+
+/** Throws `Error` with a text for operators when the store holds no document. */
+async function readStoredDocument(
   storePath: string,
 ): Promise<{ document: Json; storedText: string }> {
   const storedText = await readStoredText(storePath);

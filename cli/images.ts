@@ -4,19 +4,12 @@ import { validateDocument } from "../apply/validated_document.ts";
 import { Engine } from "../docker/engine.ts";
 import { findSocket } from "../docker/observe.ts";
 import { imagesOf } from "../topology/plan.ts";
-import { printError, readRequest } from "./apply.ts";
+import { printError } from "./apply.ts";
+import type { CommandOf } from "./args.ts";
 import type { Configuration } from "./config.ts";
+import { readDocumentOrStored } from "./document_file.ts";
 import type { ExitCode } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
-
-/** What `images` lists, and how. */
-interface ImagesFlags {
-  /** `-` is standard input; null is what the store holds. */
-  readonly file: string | null;
-  /** Lists only what the engine lacks. */
-  readonly missing: boolean;
-  readonly json: boolean;
-}
 
 /**
  * Runs `images`: prints the names of the images that a document needs, one a line. Calls the engine
@@ -24,14 +17,13 @@ interface ImagesFlags {
  * Throws `Error` when the document cannot be read.
  */
 export async function printImages(
-  configuration: Configuration,
-  { file, missing, json }: ImagesFlags,
+  { agent: { planOptions, sockets, storePath } }: Configuration,
+  { file, missing, json }: CommandOf<"images">,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const request = await readRequest({ file, hash: null }, configuration, terminal);
-  const { planOptions, sockets } = configuration.agent;
+  const { document } = await readDocumentOrStored(file, storePath, terminal);
   try {
-    const { plan } = await validateDocument(request.document, { expectedHash: null, planOptions });
+    const { plan } = await validateDocument(document, { expectedHash: null, planOptions });
     const images = imagesOf(plan);
     const absent = missing ? await findMissing(images, sockets) : null;
     if (json) printJson(terminal, { images, ...(absent && { missing: absent }) });

@@ -48,9 +48,10 @@ type Samples = number | boolean | null | readonly (readonly [labels: Labels, val
 /** Formats a heartbeat as metrics for Prometheus; docs/output.md lists the metrics. */
 export function metricsText(
   heartbeat: Heartbeat,
-  { code, loop, logs = null }: {
+  { code, loop = null, logs = null }: {
     code: ExitCode;
-    loop: LoopHistory | null;
+    /** Null for a single check. */
+    loop?: LoopHistory | null;
     /** Null where lines are not forwarded. */
     logs?: LogStatus | null;
   },
@@ -117,19 +118,19 @@ function labelText(labels: Labels): string {
   return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }
 
-/** Writes the metrics of one check; returns the problem, or null. */
+/** Writes metrics; returns the problem, or null. */
 export function writeMetrics(
   path: string,
   heartbeat: Heartbeat,
-  { code, logs }: { code: ExitCode; logs: LogStatus | null },
+  state: Parameters<typeof metricsText>[1],
 ): string | null {
-  return replaceTextFile(path, metricsText(heartbeat, { code, loop: null, logs }));
+  return replaceTextFile(path, metricsText(heartbeat, state));
 }
 
 /** The metrics file of a running agent, and the counters in it. */
 export class MetricsFile {
   /** Milliseconds since 1970; the last success is 0 when there was none. */
-  readonly startedAt: number;
+  readonly startedAt = Date.now();
   lastSuccessAt = 0;
   readonly heartbeats: Map<SendResult["kind"], number> = new Map([
     ["delivered", 0],
@@ -143,10 +144,9 @@ export class MetricsFile {
   #path: string | null = null;
   #problem: string | null = null;
 
-  /** Has no path at first; `startedAt` in milliseconds since 1970. */
-  constructor({ log, startedAt }: { log: Log; startedAt: number }) {
+  /** Has no path at first. */
+  constructor(log: Log) {
     this.#log = log;
-    this.startedAt = startedAt;
   }
 
   /** Changes the path; null turns writing off. The old file stays. */
@@ -164,8 +164,7 @@ export class MetricsFile {
   /** Writes the metrics of a heartbeat. Logs a problem once. Never throws. */
   write(heartbeat: Heartbeat, code: ExitCode, logs: LogStatus | null = null): void {
     if (this.#path === null) return;
-    const text = metricsText(heartbeat, { code, loop: this, logs });
-    const problem = replaceTextFile(this.#path, text);
+    const problem = writeMetrics(this.#path, heartbeat, { code, loop: this, logs });
     if (problem === this.#problem) return;
     if (problem === null) this.#log("info", "the metrics are written again");
     else this.#log("error", problem, { subject: "textfile" });

@@ -36,7 +36,7 @@ function samplesOf(
   heartbeat: Heartbeat,
   more: Partial<Parameters<typeof metricsText>[1]> = {},
 ): string[] {
-  return metricsText(heartbeat, { code: 0, loop: null, ...more }).split("\n")
+  return metricsText(heartbeat, { code: 0, ...more }).split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((line) => line.replace(/^decnet_agent_/, ""));
 }
@@ -150,7 +150,7 @@ Deno.test("metricsText() writes the states of engine, store, topology and drift"
 
 Deno.test("metricsText() escapes text from outside", () => {
   const engine = { version: nasty, apiVersion: null, latencyMs: 1 };
-  const text = metricsText(heartbeatWith({ snapshot: { engine } }), { code: 0, loop: null });
+  const text = metricsText(heartbeatWith({ snapshot: { engine } }), { code: 0 });
   assert.ok(
     text.includes('engine_info{version="a\\"b\\\\c d e {é😀}\ufffd",api_version=""} 1\n'),
     text,
@@ -190,7 +190,7 @@ const metric = (path: string, name: string) =>
     ?.split(" ")[1];
 
 function fileAt(path: string, log: Log): MetricsFile {
-  const file = new MetricsFile({ log, startedAt: 7_000 });
+  const file = new MetricsFile(log);
   file.moveTo(path);
   return file;
 }

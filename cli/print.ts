@@ -12,33 +12,22 @@ import { type PrintableFile, printables } from "./args.ts";
 import { commands, flags, keys } from "./help.ts";
 import type { Terminal } from "./terminal.ts";
 
+/** Each file as text; a script gets the path of the executable. Throws as `executable`. */
+export const texts: Record<PrintableFile, (executable: () => string) => string> = {
+  "systemd-service": () => service,
+  "systemd-check-service": () => checkService,
+  "systemd-check-timer": () => checkTimer,
+  "cron": () => cron,
+  "config": () => config(keys, systemPaths.config),
+  "man": () => man,
+  "completion": () => bashCompletion({ commands, flags, keys, printables }),
+  "install": (executable) => withProgram(install, executable()),
+  "uninstall": (executable) => withProgram(uninstall, executable()),
+};
+
 /** Runs `print`. Throws `Error` where a script needs the executable, and there is none. */
 export function print(what: PrintableFile, terminal: Terminal): void {
-  terminal.stdout(textOf(what, () => terminal.executable()));
-}
-
-/** Returns a file to install; a script gets the path of the executable. Throws as `executable`. */
-export function textOf(what: PrintableFile, executable: () => string): string {
-  switch (what) {
-    case "systemd-service":
-      return service;
-    case "systemd-check-service":
-      return checkService;
-    case "systemd-check-timer":
-      return checkTimer;
-    case "cron":
-      return cron;
-    case "config":
-      return config(keys, systemPaths.config);
-    case "man":
-      return man;
-    case "completion":
-      return bashCompletion({ commands, flags, keys, printables });
-    case "install":
-      return withProgram(install, executable());
-    case "uninstall":
-      return withProgram(uninstall, executable());
-  }
+  terminal.stdout(texts[what](terminal.executable));
 }
 
 /** Sets the path of the executable in a script. */

@@ -7,7 +7,7 @@
 
 import { keys } from "../cli/help.ts";
 import type { KeyName } from "../cli/options.ts";
-import { textOf } from "../cli/print.ts";
+import { texts } from "../cli/print.ts";
 import { systemPaths } from "../host/files.ts";
 import type { KeyText } from "../packaging/config.ts";
 
@@ -79,8 +79,8 @@ const root = new URL("../", import.meta.url);
 export async function generatedFiles(): Promise<Map<string, string>> {
   const noPath = () => "";
   return new Map([
-    ["packaging/decnet.ini", textOf("config", noPath)],
-    ["packaging/decnet-agent.bash", textOf("completion", noPath)],
+    ["packaging/decnet.ini", texts.config(noPath)],
+    ["packaging/decnet-agent.bash", texts.completion(noPath)],
     ["docs/configuration.md", await formatted(configurationReference(keys))],
   ]);
 }
