@@ -14,17 +14,6 @@ const maximumRefusals = 16;
 /** An apply or a teardown; null when there was nothing to do. */
 type Work = (run: RunOptions) => Promise<ApplyResult | null>;
 
-/** What the service needs. */
-interface TopologyServiceOptions {
-  readonly agent: Agent;
-  readonly applier: Applier;
-  /** Asked for a heartbeat when the host's state has changed. */
-  readonly wakeup: Wakeup;
-  readonly log: Log;
-  /** Stops an apply or a teardown. */
-  readonly signal: AbortSignal;
-}
-
 /** Returns the agent's state to the API, and applies and tears down topologies. */
 export class TopologyService implements ApiService {
   readonly queue = new SerialQueue();
@@ -36,7 +25,17 @@ export class TopologyService implements ApiService {
   /** Resolves when the self-destruct that was scheduled last has ended. */
   #lastSelfDestruct: Promise<void> = Promise.resolve();
 
-  constructor(readonly options: TopologyServiceOptions) {}
+  constructor(
+    readonly options: {
+      readonly agent: Agent;
+      readonly applier: Applier;
+      /** Asked for a heartbeat when the host's state has changed. */
+      readonly wakeup: Wakeup;
+      readonly log: Log;
+      /** Stops an apply or a teardown. */
+      readonly signal: AbortSignal;
+    },
+  ) {}
 
   state(signal: AbortSignal): Promise<unknown> {
     return this.options.agent.state(signal);

@@ -130,25 +130,22 @@ function signedBy(
   return signed;
 }
 
-interface Algorithm {
-  readonly hash: string | null;
-  /** The salt of RSA-PSS in bytes; 0 for other algorithms. */
-  readonly saltLength: number;
-}
+/** How a signature is verified; the salt, in bytes, is that of RSA-PSS, else 0. */
+type Algorithm = readonly [hash: string | null, saltLength: number];
 
 /** The algorithms that the runtime's TLS knows, by their DER with parameters, as hex. */
 const algorithms = new Map<string, Algorithm>([
-  ["300506032b6570", { hash: null, saltLength: 0 }],
+  ["300506032b6570", [null, 0]],
   ...[32, 48, 64].flatMap((saltLength, index): [string, Algorithm][] => {
     const hash = `sha${saltLength * 8}`;
     const id = `300d06096086480165030402${["01", "02", "03"][index]}0500`;
     const pss = `a00f${id}a11c301a06092a864886f70d010108${id}a2030201${saltLength.toString(16)}`;
     const rsa = `06092a864886f70d01010${["b", "c", "d"][index]}`;
     return [
-      [`300a06082a8648ce3d0403${["02", "03", "04"][index]}`, { hash, saltLength: 0 }],
-      [`300d${rsa}0500`, { hash, saltLength: 0 }],
-      [`300b${rsa}`, { hash, saltLength: 0 }],
-      [`304106092a864886f70d01010a3034${pss}`, { hash, saltLength }],
+      [`300a06082a8648ce3d0403${["02", "03", "04"][index]}`, [hash, 0]],
+      [`300d${rsa}0500`, [hash, 0]],
+      [`300b${rsa}`, [hash, 0]],
+      [`304106092a864886f70d01010a3034${pss}`, [hash, saltLength]],
     ];
   }),
 ]);
@@ -165,7 +162,7 @@ export function hasSigned(issuer: X509Certificate, subject: X509Certificate): bo
   const fields = fieldsOf(subject);
   const algorithm = algorithms.get(fields?.algorithm ?? "");
   if (!fields || !algorithm || !isNamed(issuer, subject)) return false;
-  const { hash, saltLength } = algorithm;
+  const [hash, saltLength] = algorithm;
   // Null where the runtime does not know this kind of key.
   return attempt(() => {
     const { publicKey } = issuer;
