@@ -22,6 +22,20 @@ Deno.test("doctor says how long the master's certificate is valid", () =>
     assert.match(details, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
   }));
 
+Deno.test("doctor reports what filters packets to the agent's own API", () =>
+  withContext(async (setup) => {
+    // The kernel drops what comes when the queue is full.
+    using full = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+    const { addr: { port } } = full;
+    const queued = [await Deno.connect({ port }), await Deno.connect({ port })];
+    const flags = withFlag(setup, "listen", `127.0.0.1:${port}`);
+    const { state, details, fix } = (await examineHost(setup, { flags })).of("api");
+    assert.equal(state, "warning", details);
+    assert.match(details, /: no connection within 2 s, although this is an address of this host$/);
+    assert.match(fix!, /^see its packet filter, /);
+    for (const connection of queued) connection.close();
+  }));
+
 Deno.test("doctor names the usual port, or the master, where TLS gets no answer", () =>
   withContext(async (setup) => {
     const plain = Deno.serve(

@@ -149,7 +149,7 @@ export async function connectToFirst(
   const errors: unknown[] = [];
   let connected: Net.Socket | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new ConnectionError("other", `no connection within ${timeoutMs / 1000} s`);
+  const late = new ConnectionError("no-connection", `${Math.round(timeoutMs / 100) / 10} s`);
   try {
     await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
       const tryNext = () => {
