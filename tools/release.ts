@@ -4,7 +4,8 @@
  * base only; what they are made of, as SPDX; the sums of all of them, and with a key the signature of
  * the sums: `deno task release [--tag v1.2.3] [--target TRIPLE] [--sign KEYFILE] [--rehearse]`.
  *
- * A rehearsal takes the runtime base that other builds take, and goes to dist/rehearsal.
+ * Takes only a checkout without changes. A rehearsal takes any source, and the runtime base that other
+ * builds take, and goes to dist/rehearsal.
  *
  * @module
  */
@@ -12,7 +13,7 @@
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { run, runTool, sourceTime } from "./build.ts";
+import { describeSource, run, runTool, sourceTime } from "./build.ts";
 
 /** Returns a package of a bill of materials. */
 function part(id: string, name: string, versionInfo: string, licenseDeclared: string) {
@@ -83,6 +84,12 @@ async function main(args: string[], env: Record<string, string>): Promise<void> 
   if (tag !== undefined && tag !== `v${version}`) {
     throw new Error(`Cannot release ${tag}: deno.json says version ${version}`);
   }
+  const created = await sourceTime(root, env);
+  const source = await describeSource(root, created);
+  if (!rehearse && !/^[0-9a-f]+ /.test(source)) {
+    const advice = "commit all changes in a checkout, or rehearse with --rehearse";
+    throw new Error(`Cannot release the source '${source}': ${advice}`);
+  }
   // Before the builds, so that a wrong key is found at once.
   const signer = key === undefined ? null : { key, publicKey: await publicKeyOf(key, env) };
   const folder = join(root, "dist", rehearse ? "rehearsal" : "release");
@@ -90,7 +97,6 @@ async function main(args: string[], env: Record<string, string>): Promise<void> 
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
   await Deno.mkdir(folder, { recursive: true });
-  const created = await sourceTime(root, env);
   for (const target of values.target ?? targets) {
     const output = join(folder, `decnet-agent-${version}-linux-${target.split("-")[0]}`);
     const flags = [...(rehearse ? [] : ["--official"]), "--target", target, "--output", output];

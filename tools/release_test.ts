@@ -107,12 +107,38 @@ keygen.test("release.ts refuses another tag and an absent key", async () => {
   }
 });
 
-Deno.test("release.ts takes no runtime base but the official one", async () => {
+/** Copies the tools into a folder. */
+async function copyTools(folder: string): Promise<void> {
+  await Deno.mkdir(`${folder}/tools`);
+  for (const name of ["deno.json", ".tool-versions"]) {
+    await Deno.copyFile(root + name, `${folder}/${name}`);
+  }
+  for (const { name } of Deno.readDirSync(`${root}tools`)) {
+    if (name.endsWith(".ts")) {
+      await Deno.copyFile(`${root}tools/${name}`, `${folder}/tools/${name}`);
+    }
+  }
+}
+
+Deno.test("release.ts takes only a commit, and only the official runtime", async () => {
   using scratch = new TemporaryFolder();
+  const cwd = scratch.path;
+  await copyTools(cwd);
   // Nothing can be downloaded; the cache of the other builds may hold the same bytes.
-  const env = { DENO_DIR: scratch.path, HTTPS_PROXY: "http://127.0.0.1:1", DENORT_BIN: "" };
-  const args = ["run", "-A", "tools/release.ts", "--target", target];
-  const { code, stderr } = await ended(new Deno.Command(Deno.execPath(), { args, cwd: root, env }));
-  assert.equal(code, 1);
-  assert.match(stderr, /Cannot download the runtime base: /);
+  const env = { DENO_DIR: `${cwd}/cache`, HTTPS_PROXY: "http://127.0.0.1:1", DENORT_BIN: "" };
+  const refusal = async () => {
+    const args = ["run", "-A", "--no-lock", "tools/release.ts", "--target", target];
+    const { code, stderr } = await ended(new Deno.Command(Deno.execPath(), { args, cwd, env }));
+    assert.equal(code, 1);
+    return stderr;
+  };
+  const git = (...args: string[]) =>
+    runIn(cwd, "git", "-c", "user.name=a", "-c", "user.email=a@example.org", ...args);
+  assert.match(await refusal(), /^error: Cannot release the source 'unknown': commit /);
+  await git("init", "--quiet");
+  await git("add", "deno.json", "tools");
+  await git("commit", "--quiet", "--message=one");
+  assert.match(await refusal(), /Cannot download the runtime base: /);
+  await Deno.writeTextFile(`${cwd}/deno.json`, "\n", { append: true });
+  assert.match(await refusal(), /^error: Cannot release the source '\w{12}\+changes [\d-]+': /);
 });
