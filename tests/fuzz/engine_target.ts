@@ -164,7 +164,10 @@ function checkHeartbeat(heartbeat: Heartbeat): string {
   assert.deepEqual(JSON.parse(JSON.stringify(body)), body);
   const findings = findingsOf(heartbeat);
   checkMessage(onceText(heartbeat, findings));
-  for (const line of stateText({ heartbeat, report: null }, null, false).split("\n").slice(0, -1)) {
+  // Blank lines stand between its parts.
+  for (
+    const line of stateText({ heartbeat, report: null }, null, false).split(/\n+/).slice(0, -1)
+  ) {
     checkMessage(line);
   }
   const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));
