@@ -36,7 +36,6 @@ export class ApiServer {
   readonly #handlerOptions: HandlerOptions;
   readonly #connections: Connections;
   readonly #verifier: ClientVerifier;
-  readonly #folder: ApiOptions["certificates"];
   readonly #server: HttpsServer;
   #certificates: Identity | null = null;
   /** Why newer certificates are not used, or null; logged once. */
@@ -46,15 +45,15 @@ export class ApiServer {
 
   private constructor(
     service: ApiService,
-    { log, allowedNames, certificates, limits: changedLimits }: ApiOptions,
+    readonly options: ApiOptions,
   ) {
-    const limits = { ...defaultLimits, ...changedLimits };
+    const { log, allowedNames } = options;
+    const limits = { ...defaultLimits, ...options.limits };
     this.#handlerOptions = { service, limits, log };
     const handshakes = affordableHandshakes(limits);
     this.#connections = new Connections(limits.maximumConnections, handshakes);
     this.#verifier = new ClientVerifier(allowedNames, log);
     this.#server = createServer(limits);
-    this.#folder = certificates;
   }
 
   /** Starts to listen. Throws `Error` for an operator. */
@@ -94,7 +93,7 @@ export class ApiServer {
 
   /** Loads certificates, and uses new ones. Throws `Error` for an operator where none can be used. */
   async #load(): Promise<void> {
-    const { certificates, problem } = await this.#folder.load();
+    const { certificates, problem } = await this.options.certificates.load();
     this.#report(problem);
     if (certificates === this.#certificates) return;
     this.#certificates = certificates;
@@ -107,7 +106,7 @@ export class ApiServer {
 
   #report(problem: string | null): void {
     if (problem !== null && problem !== this.#problem) {
-      this.#handlerOptions.log("warn", `the API keeps its current certificates: ${problem}`);
+      this.options.log("warn", `the API keeps its current certificates: ${problem}`);
     }
     this.#problem = problem;
   }
