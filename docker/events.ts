@@ -10,52 +10,28 @@ const maximumLineBytes = 256 * 1024;
 
 /** Passes the lines of a stream to `onLine` until it ends; null for one that is too long. */
 export async function readLines(
-  answers: ResponseReader,
+  answers: Pick<ResponseReader, "readRest">,
   onLine: (line: string | null) => void,
+  maximumBytes = maximumLineBytes,
 ): Promise<void> {
-  const splitter = new LineSplitter(onLine);
+  const decoder = new TextDecoder();
   const buffer = new Uint8Array(16 * 1024);
-  for (let length; (length = await answers.readRest(buffer)) !== null;) {
-    splitter.append(buffer.subarray(0, length));
-  }
-}
-
-/** Splits a stream into lines; drops a line that is too long. */
-export class LineSplitter {
-  readonly #onLine: (line: string | null) => void;
-  readonly #maximumBytes: number;
-  readonly #decoder = new TextDecoder();
-  readonly #line = new BodyBuffer();
-  #isTooLong = false;
-
-  /** `onLine` gets each line without its line feed; null for a line that is too long. */
-  constructor(onLine: (line: string | null) => void, maximumBytes = maximumLineBytes) {
-    this.#onLine = onLine;
-    this.#maximumBytes = maximumBytes;
-  }
-
-  /** Adds the next bytes; `part` may change afterwards. */
-  append(part: Uint8Array): void {
-    for (let start = 0; start < part.length;) {
-      const end = part.indexOf(lineFeed, start);
-      this.#keep(part.subarray(start, end < 0 ? part.length : end));
-      if (end < 0) return;
-      this.#finishLine();
+  const line = new BodyBuffer();
+  let isTooLong = false;
+  for (let length: number | null; (length = await answers.readRest(buffer)) !== null;) {
+    for (let start = 0; start < length;) {
+      const feed = buffer.indexOf(lineFeed, start);
+      const end: number = feed < 0 ? length : Math.min(feed, length);
+      isTooLong ||= line.length + end - start > maximumBytes;
+      if (isTooLong) line.clear();
+      else line.append(buffer.subarray(start, end));
       start = end + 1;
+      if (end === length) break;
+      if (isTooLong) onLine(null);
+      else if (line.length > 0) onLine(decoder.decode(line.bytes()));
+      line.clear();
+      isTooLong = false;
     }
-  }
-
-  #keep(bytes: Uint8Array): void {
-    this.#isTooLong ||= this.#line.length + bytes.length > this.#maximumBytes;
-    if (this.#isTooLong) this.#line.clear();
-    else this.#line.append(bytes);
-  }
-
-  #finishLine(): void {
-    if (this.#isTooLong) this.#onLine(null);
-    else if (this.#line.length > 0) this.#onLine(this.#decoder.decode(this.#line.bytes()));
-    this.#line.clear();
-    this.#isTooLong = false;
   }
 }
 

@@ -1,48 +1,57 @@
 import assert from "node:assert/strict";
 import { scriptSocket } from "../tests/support/answer_streams.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { isRelevant, LineSplitter, listenToEvents } from "./events.ts";
+import { isRelevant, listenToEvents, readLines } from "./events.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("LineSplitter splits lines wherever the parts begin and end", () => {
-  const text = '{"name":"dück"}\n\n{"name":"🦆"}\nfür\n';
-  const bytes = bytesOf(text);
+/** The lines of a stream that comes in these parts. */
+async function linesOf(parts: Iterable<Uint8Array>, maximumBytes?: number) {
+  const lines: (string | null)[] = [];
+  const iterator = parts[Symbol.iterator]();
+  const readRest = (into: Uint8Array) => {
+    const { value, done } = iterator.next();
+    if (done) return Promise.resolve(null);
+    into.set(value);
+    return Promise.resolve(value.length);
+  };
+  await readLines({ readRest }, (line) => lines.push(line), maximumBytes);
+  return lines;
+}
+
+Deno.test("readLines() splits lines wherever the parts begin and end", async () => {
+  const bytes = bytesOf('{"name":"dück"}\n\n{"name":"🦆"}\nfür\n');
   for (let size = 1; size <= bytes.length; size++) {
-    const lines: (string | null)[] = [];
-    const splitter = new LineSplitter((line) => lines.push(line));
-    // One buffer for all parts, as when they are read.
-    const buffer = new Uint8Array(size);
-    for (let at = 0; at < bytes.length; at += size) {
-      const part = bytes.subarray(at, at + size);
-      buffer.set(part);
-      splitter.append(buffer.subarray(0, part.length));
-    }
-    assert.deepEqual(lines, ['{"name":"dück"}', '{"name":"🦆"}', "für"]);
+    const parts = Array.from(
+      { length: Math.ceil(bytes.length / size) },
+      (_, index) => bytes.subarray(index * size, (index + 1) * size),
+    );
+    assert.deepEqual(await linesOf(parts), ['{"name":"dück"}', '{"name":"🦆"}', "für"]);
   }
 });
 
-Deno.test("LineSplitter reports a line that is too long, and goes on", () => {
-  const lines: (string | null)[] = [];
-  const splitter = new LineSplitter((line) => lines.push(line), 10);
-  splitter.append(bytesOf("0123456789\n01234567890\nshort\n"));
-  const part = bytesOf("x".repeat(7));
-  for (let parts = 0; parts < 1_000; parts++) splitter.append(part);
-  splitter.append(bytesOf("\nlast\nnot ended"));
-  assert.deepEqual(lines, ["0123456789", null, "short", null, "last"]);
+Deno.test("readLines() reports a line that is too long, and goes on", async () => {
+  const parts = [
+    "0123456789\n01234567890\nshort\n",
+    ...Array<string>(1_000).fill("x".repeat(7)),
+    "\nlast\nnot ended",
+  ];
+  const expected = ["0123456789", null, "short", null, "last"];
+  assert.deepEqual(await linesOf(parts.map(bytesOf), 10), expected);
 });
 
-Deno.test("LineSplitter needs no more memory for a line of single bytes", () => {
-  const lines: (string | null)[] = [];
-  const splitter = new LineSplitter((line) => lines.push(line));
-  const before = Deno.memoryUsage().heapUsed;
+Deno.test("readLines() needs no more memory for a line of single bytes", async () => {
   const byte = bytesOf("x");
-  for (let bytes = 0; bytes < 2 ** 18; bytes++) splitter.append(byte);
+  let more = 0;
+  function* parts() {
+    const before = Deno.memoryUsage().heapUsed;
+    for (let bytes = 0; bytes < 2 ** 18; bytes++) yield byte;
+    more = Deno.memoryUsage().heapUsed - before;
+    yield bytesOf("\nshort\n");
+  }
+  assert.deepEqual(await linesOf(parts()), ["x".repeat(2 ** 18), "short"]);
   // A piece for each byte took 60 MB; what is garbage by now is far less.
-  const more = Deno.memoryUsage().heapUsed - before;
   assert.ok(more < 30e6, `${more / 1e6} MB`);
-  splitter.append(bytesOf("\nshort\n"));
-  assert.deepEqual(lines, ["x".repeat(2 ** 18), "short"]);
 });
 
 const prefixes = ["decnet-", "decnet_t_"];

@@ -94,16 +94,9 @@ export function findChanges(plan: Plan, inventory: Inventory, imageIds: ImageIds
   };
 }
 
-/** A topology that is to be removed. */
-export interface TeardownTarget {
-  readonly topologyId: string;
-  /** Null when its document is unknown: its objects are then found by their labels only. */
-  readonly plan: Plan | null;
-}
-
-/** Finds what a teardown removes: all that is the topology's. */
+/** Finds what a teardown removes: all that is the topology's; by labels only without its plan. */
 export function findRemovals(
-  { topologyId: id, plan }: TeardownTarget,
+  { topologyId: id, plan }: { topologyId: string; plan: Plan | null },
   inventory: Inventory,
 ): Changes {
   const plannedNetworks = new Map(plan?.networks.map((it) => [it.name, it]));

@@ -1,11 +1,5 @@
 import type { Preview } from "../../apply/applier.ts";
-import {
-  type Changes,
-  findChanges,
-  findRemovals,
-  type ImageIds,
-  type TeardownTarget,
-} from "../../topology/changes.ts";
+import { type Changes, findChanges, findRemovals, type ImageIds } from "../../topology/changes.ts";
 import { driftKinds, findDrift } from "../../topology/drift.ts";
 import {
   type ContainerInfo,
@@ -209,7 +203,10 @@ export function obstaclesOf(...given: Parameters<typeof changesOf>): string[] {
 }
 
 /** The changes of a teardown, as lines without the reason, which is the same for all. */
-export function removalsOf(existing: Inventory, target: Partial<TeardownTarget> = {}): string[] {
+export function removalsOf(
+  existing: Inventory,
+  target: Partial<Parameters<typeof findRemovals>[0]> = {},
+): string[] {
   return linesOf(findRemovals({ topologyId: id, plan, ...target }, existing))
     .map((line) => line.replace(/: teardown$/, ""));
 }
