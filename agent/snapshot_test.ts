@@ -159,13 +159,10 @@ Deno.test("describeDrift() names up to three of each kind", () => {
   );
 });
 
-Deno.test("describeDrift() cuts a reason that is too long", () => {
+Deno.test("describeDrift() cuts a reason and names that are too long", () => {
   // A stored document can have a thousand problems.
   const text = describeDrift({ state: "unknown", detail: "[NAME_MALFORMED] ".repeat(1_000) });
   assert.equal(text?.length, "drift unknown: ".length + 1_000);
-});
-
-Deno.test("describeDrift() cuts names that are too long", () => {
   const name = "x".repeat(200_000);
   const long = { type: "container" as const, name, detail: "exited" };
   const drift: KnownDrift = { ...consistent, state: "drifted", stopped: [long, long, long, long] };

@@ -118,8 +118,6 @@ Deno.test("trustFailure() repeats little of a name, and breaks no line with it",
   assert.ok(!text.includes("\n") && text.length < 330, text);
 });
 
-const fromNow = (hours: number) => new Date(Date.now() + hours * 3_600_000);
-
 /** A controller's certificate has this name, wherever it runs. */
 const controller = { dnsNames: ["swarmctl"], ipAddresses: [] };
 
@@ -150,21 +148,10 @@ for (const [what, setup] of trusted) {
   });
 }
 
-const notSignedMasterTrust = new RegExp(
-  ': its certificate is not signed by ca\\.crt: it has the name "the master", and as its issuer ' +
-    '"test authority"; ca\\.crt must hold the certificate of the master\'s authority$',
-);
-const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ";
-const invalid = (what: string, advice: string) =>
-  new RegExp(
-    `: its certificate ${what}: it is valid from ${time} to ${time}, and this host's clock says ` +
-      `${time}; ${advice}$`,
-  );
 const wrongName = (name: string, borne: string) =>
   new RegExp(`: its certificate does not have the name ${name}, but ${borne}; see master-name$`);
-const both = "DNS:master\\.test, IP Address:127\\.0\\.0\\.1";
+/** tests/integration/master_faults_test.ts has another name, authority and time. */
 const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
-  ["of another name", { address: { name: "other.test" } }, wrongName("other\\.test", both)],
   [
     "with neither its address nor the controller's name",
     { certificate: { ipAddresses: [] }, address: { name: null } },
@@ -174,17 +161,6 @@ const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
     "with the controller's name where another is configured",
     { certificate: controller },
     wrongName("master\\.test", "DNS:swarmctl"),
-  ],
-  ["of another authority of that name", { issuer: rogueAuthority }, notSignedMasterTrust],
-  [
-    "whose certificate has expired",
-    { certificate: { notBefore: fromNow(-3), notAfter: fromNow(-1) } },
-    invalid("has expired", "renew it, or correct the clock"),
-  ],
-  [
-    "with a certificate not valid yet",
-    { certificate: { notBefore: fromNow(1), notAfter: fromNow(3) } },
-    invalid("is not valid yet", "correct the clock"),
   ],
   [
     "with a certificate of a client",
@@ -207,24 +183,6 @@ for (const [what, setup, message] of refused) {
     assert.equal(master.heartbeatCount, 0);
   });
 }
-
-Deno.test("MasterClient.post() sends nothing to another than the pinned one", async () => {
-  const server = { commonName: "master", dnsNames: ["master.test"] };
-  const [pinned, other] = [await authority.issue(server), await authority.issue(server)];
-  const { fingerprint } = pinned;
-  {
-    await using master = await TlsMaster.start({ authority, certificate: pinned });
-    using client = await TestClient.to(master, { fingerprint });
-    assert.equal((await client.post()).status, 204);
-  }
-  await using master = await TlsMaster.start({ authority, certificate: other });
-  using client = await TestClient.to(master, { fingerprint });
-  await assert.rejects(
-    client.post(),
-    new RegExp(`not the pinned one, but has the fingerprint ${other.fingerprint}; `),
-  );
-  assert.equal(master.heartbeatCount, 0);
-});
 
 Deno.test("MasterClient.post() refuses a worker named like the master by its pin", async () => {
   // No host may be enrolled under these names: without a pin, each of them is the master.
