@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from "./json.ts";
-import { JsonCursor, ShapeErrors } from "./json_cursor.ts";
+import { type JsonCursor, readShapes } from "./json_cursor.ts";
 
 /** A LAN of the document. */
 export interface Lan {
@@ -33,17 +33,15 @@ export interface Topology {
 
 /** Reads a document (docs/topology.md). Throws `TypeError` with the first 20 wrong shapes. */
 export function readTopology(document: Json): Topology {
-  const errors = new ShapeErrors();
-  const root = new JsonCursor(document, errors, () => "");
-  const header = root.member("topology");
-  const topology = {
-    id: header.member("id").text(),
-    name: header.member("name").optionalText() ?? "",
-    lans: root.member("lans").items().map(readLan),
-    deckies: root.member("deckies").items().map(readDecky),
-  };
-  errors.throwIfAny("Cannot read the topology: ");
-  return topology;
+  return readShapes(document, "Cannot read the topology: ", (root) => {
+    const header = root.member("topology");
+    return {
+      id: header.member("id").text(),
+      name: header.member("name").optionalText() ?? "",
+      lans: root.member("lans").items().map(readLan),
+      deckies: root.member("deckies").items().map(readDecky),
+    };
+  });
 }
 
 function readLan(lan: JsonCursor): Lan {

@@ -3,23 +3,19 @@ import { excerpt } from "./problem.ts";
 
 const maximumNamed = 20;
 
-/** The values of a wrong shape in a document. */
-export class ShapeErrors {
-  readonly #named: string[] = [];
-  #others = 0;
+/** The first wrong shapes of a document, and how many there are: it may have thousands. */
+interface ShapeErrors {
+  readonly named: string[];
+  count: number;
+}
 
-  /** Adds one; `describe` is called for the first twenty only, as a document may have thousands. */
-  add(describe: () => string): void {
-    if (this.#named.length < maximumNamed) this.#named.push(describe());
-    else this.#others++;
-  }
-
-  /** Throws `TypeError`, which names the first twenty, behind `heading`, and counts the rest. */
-  throwIfAny(heading: string): void {
-    if (this.#named.length === 0) return;
-    const rest = this.#others > 0 ? `; and ${this.#others} more` : "";
-    throw new TypeError(`${heading}${this.#named.join("; ")}${rest}`);
-  }
+/** Reads a document. Throws `TypeError` with the first twenty wrong shapes, behind `heading`. */
+export function readShapes<T>(document: Json, heading: string, read: (root: JsonCursor) => T): T {
+  const errors: ShapeErrors = { named: [], count: 0 };
+  const result = read(new JsonCursor(document, errors, () => ""));
+  if (errors.count === 0) return result;
+  const rest = errors.count > maximumNamed ? `; and ${errors.count - maximumNamed} more` : "";
+  throw new TypeError(`${heading}${errors.named.join("; ")}${rest}`);
 }
 
 /** A value of the document. Reports a wrong shape once, then reads it as empty, to find every one. */
@@ -123,8 +119,10 @@ export class JsonCursor {
 
   /** Reports what is wrong with the value; only once. */
   report(fault: string): void {
-    this.#errors?.add(() => `${this.#place() || "the document"}: ${fault}`);
+    const errors = this.#errors;
     this.#errors = null;
+    if (errors === null || ++errors.count > maximumNamed) return;
+    errors.named.push(`${this.#place() || "the document"}: ${fault}`);
   }
 
   #expected(wanted: string, got = shapeOf(this.#value)): void {

@@ -1,7 +1,7 @@
 import catalogue from "./services.json" with { type: "json" };
 import type { Decky, Lan } from "./document.ts";
 import { type Json, type JsonObject, NumberToken, parseJson, writeJson } from "./json.ts";
-import { JsonCursor, ShapeErrors, shapeOf } from "./json_cursor.ts";
+import { type JsonCursor, readShapes, shapeOf } from "./json_cursor.ts";
 
 /** A port as Docker writes it: `53/udp`. */
 export type Port = `${number}/${"tcp" | "udp"}`;
@@ -145,16 +145,13 @@ export const maximumServicesLength = 1 << 20;
 /** Reads a site's services (docs/topology.md). Throws `DocumentError`, or `TypeError` with 20 faults. */
 export function parseServices(text: string): ServiceCatalogue {
   if (text.length > maximumServicesLength) throw new TypeError("it has over 1 MiB");
-  const errors = new ShapeErrors();
-  const root = new JsonCursor(parseJson(text), errors, () => "");
-  const services = root.members().filter(([name]) => name !== "_")
-    .map(([name, service]) => {
+  const read = (root: JsonCursor) =>
+    root.members().filter(([name]) => name !== "_").map(([name, service]) => {
       // What a document may name: any other entry has no effect.
       if (!/^[A-Za-z0-9][\w.-]{0,62}$/.test(name)) service.report("no service can have this name");
       return [name, readService(service)] as const;
     });
-  errors.throwIfAny("");
-  return new Map(services);
+  return new Map(readShapes(parseJson(text), "", read));
 }
 
 function readService(service: JsonCursor): ServiceFacts {
