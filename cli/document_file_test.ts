@@ -19,6 +19,7 @@ Deno.test("readDocument() says why there is no document, and what to do", async 
     ],
     [file("empty", ""), "it is not valid JSON: it ends too early"],
     [file("cut", '{"a":'), "it is not valid JSON: it ends too early"],
+    ["/dev/zero", "it is larger than 64 MiB"],
     [file("deep", "[".repeat(999)), "it nests deeper than 256 levels"],
   ];
   for (const [path, message] of cases) {

@@ -210,20 +210,3 @@ Deno.test("T5 decnet-agent stopped during a call still takes Docker's answer", a
   });
   assert.ok(!stderr.includes("subject=docker"), stderr);
 });
-
-Deno.test("T5 decnet-agent stopped while sending still takes the master's answer", async () => {
-  await using host = await Host.create();
-  await host.startEngine();
-  const { master } = await host.startMaster();
-  master.answer = { kind: "late", status: 204, ms: 500 };
-  await using agent = new RunningAgent([interval, ...host.flags(master)]);
-  await agent.until(() => master.heartbeatCount === 1);
-  agent.signal("SIGSTOP");
-  // Longer than the timeout of the master.
-  await new Promise((resolve) => setTimeout(resolve, 11_500));
-  assert.equal(master.heartbeatCount, 1);
-  agent.signal("SIGCONT");
-  await agent.until(() => master.heartbeatCount === 2);
-  const { stderr } = await agent.stop();
-  assert.ok(!stderr.includes("subject=master"), stderr);
-});

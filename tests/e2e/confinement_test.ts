@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { binary, execute, Host, ListeningHost, RunningAgent } from "../support/executable.ts";
-import { oneLan, textOf } from "../support/apply_host.ts";
 import { requirement, works } from "../support/requirements.ts";
 import config from "../../deno.json" with { type: "json" };
 
@@ -11,14 +10,6 @@ const namespaces = requirement(
   "unshare and the right to use it",
   await works("unshare", "--net", "--mount", "true"),
 );
-
-namespaces.test("decnet-agent --once works in a namespace without a network", async () => {
-  await using host = await Host.create();
-  await host.startEngine();
-  const wrapper = ["unshare", "--net"];
-  const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
-  assert.equal(code, 0, stdout);
-});
 
 namespaces.test("decnet-agent and doctor say that the loopback interface is down", async () => {
   await using setup = await ListeningHost.create();
@@ -190,53 +181,4 @@ setpriv.test("S22 --once warns of a store in a folder that its user cannot write
   await Deno.chown(host.stateDirectory, nobody, nobody);
   assert.match(await check(), /^DECNET OK - idle, /);
   assert.deepEqual(codes, [1, 1, 0]);
-});
-
-setpriv.test("S25 apply by root leaves a store that the service's user can use", async () => {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  engine.images = oneLan.plan.containers.map(({ request }) => request.Image);
-  await Deno.chmod(host.folder, 0o755);
-  await Deno.chmod(host.socket, 0o666);
-  const file = `${host.folder}/document.json`;
-  await Deno.writeTextFile(file, textOf("topology-one-lan.json"));
-  const apply = ["apply", file, ...host.flags()];
-  const teardown = ["teardown", oneLan.plan.topologyId, ...host.flags()];
-  // A damaged file is moved away, which stays a warning.
-  for (const [content, code] of [[null, 0], ["garbage ".repeat(999), 1]] as const) {
-    await Deno.mkdir(host.stateDirectory, { mode: 0o700 });
-    await Deno.chown(host.stateDirectory, nobody, nobody);
-    if (content !== null) await Deno.writeTextFile(host.storePath, content);
-    const codes: number[] = [];
-    for (const args of [apply, ["--once", ...host.flags()], apply, teardown]) {
-      const isRoots = codes.length === 0;
-      const ended = await execute(args, isRoots ? {} : { wrapper });
-      assert.ok(!ended.stderr.includes("unable to open"), ended.stderr);
-      codes.push(ended.code);
-    }
-    assert.deepEqual(codes, [code, code, code, code]);
-    const owners = [...Deno.readDirSync(host.stateDirectory)]
-      .filter(({ name }) => !name.includes(".corrupt-"))
-      .map(({ name }) => `${name} ${Deno.statSync(`${host.stateDirectory}/${name}`).uid}`);
-    assert.deepEqual(owners.sort(), [`apply.lock ${nobody}`, `topology.db ${nobody}`]);
-    await Deno.remove(host.stateDirectory, { recursive: true });
-  }
-});
-
-setpriv.test("S25 a loop of root leaves a lock that the service's user can use", async () => {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  await Deno.chmod(host.folder, 0o755);
-  await Deno.chmod(host.socket, 0o666);
-  await Deno.mkdir(host.stateDirectory, { mode: 0o700 });
-  await Deno.chown(host.stateDirectory, nobody, nobody);
-  for (const options of [{}, { wrapper }]) {
-    const before = engine.requestCount;
-    await using agent = new RunningAgent(["--interval=5s", ...host.flags()], options);
-    await agent.until(() => engine.requestCount > before + 3);
-    assert.doesNotMatch((await agent.stop()).stderr, /level=(?:warn|error)/);
-  }
-  const owners = [...Deno.readDirSync(host.stateDirectory)]
-    .map(({ name }) => `${name} ${Deno.statSync(`${host.stateDirectory}/${name}`).uid}`);
-  assert.deepEqual(owners, [`agent.lock ${nobody}`]);
 });

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { until } from "../support/environment.ts";
-import { type Ended, execute, RunningAgent } from "../support/executable.ts";
+import { type Ended, execute } from "../support/executable.ts";
 import { IsolatedHost, isolation, run, startProgram } from "../support/isolated_host.ts";
 
 const id = "5e1f0a3c-6d2b-4c8e-9a71-3b0d5c7e2f14";
 const hostUuid = "11111111-aaaa-4bbb-8ccc-222222222222";
 const image = "pausing:1";
-const network = "decnet_t_5e1f0a3c_dmz";
 const document = JSON.stringify({
   topology: { id, name: "example" },
   lans: [{ name: "DMZ", subnet: "10.241.0.0/24", is_dmz: true }],
@@ -51,28 +50,6 @@ class RoutedHost implements AsyncDisposable {
   /** Runs the agent on the host, with a master at an address. */
   agent(master: string, ...args: string[]): Promise<Ended> {
     return execute([...args, ...this.#flags(master)], { wrapper: this.#host.wrapper });
-  }
-
-  /** Starts the loop with its API; it is reached from the router. */
-  startLoop(master: string): RunningAgent {
-    const args = ["--listen=0.0.0.0:8765", "--interval=60s", ...this.#flags(master)];
-    return new RunningAgent(args, { wrapper: this.#host.wrapper });
-  }
-
-  /** Pushes the document from an address of the router; returns the answer. */
-  async push(from: string): Promise<string> {
-    const { path } = this;
-    const { stdout } = await this.agent("198.51.100.1", "hash", `${path}/document.json`);
-    const body = JSON.stringify({
-      hydrated: JSON.parse(document),
-      version_hash: stdout.split(/\s/)[0],
-    });
-    await Deno.writeTextFile(`${path}/body.json`, body);
-    return await run(
-      `nsenter --net=/run/netns/${this.#router} curl --silent --insecure --max-time 30 ` +
-        `--interface ${from} --cert ${path}/master.crt --key ${path}/master.key ` +
-        `--data @${path}/body.json https://198.51.100.2:8765/topology/apply`,
-    );
   }
 
   /** The names of the LANs' networks in the engine. */
@@ -145,32 +122,6 @@ isolation.test("D26 apply never cuts a host with a real engine off", async (t) =
     assert.equal(JSON.parse(stdout).master?.result, "delivered", stdout);
     assert.ok(code <= 1, stdout);
   };
-
-  await t.step("of the routed master in the LAN", async () => {
-    const [master, text] = ["10.241.0.200", "holds the address of the master, 10.241.0.200"];
-    await assertInReach(master);
-    for (const flags of [["--dry-run"], []]) {
-      const { code, stdout, stderr } = await host.agent(master, "apply", file, ...flags);
-      assert.equal(code, 2, stdout + stderr);
-      assert.ok((stdout + stderr).includes(`subnet 10.241.0.0/24 of ${network} ${text}`));
-    }
-    assert.deepEqual(await host.networks(), []);
-    await assertInReach(master);
-  });
-
-  await t.step("of the caller in the LAN", async () => {
-    await using loop = host.startLoop("198.51.100.1");
-    await loop.until(() => loop.stderr.includes("msg=listening"));
-    const text = `subnet 10.241.0.0/24 of ${network} holds the address that this call came from, ` +
-      "10.241.0.200: choose another subnet";
-    assert.equal(await host.push("10.241.0.200"), JSON.stringify({ detail: text }));
-    assert.deepEqual(await host.networks(), []);
-    assert.match(await host.push("198.51.100.1"), /"status":"applied"/);
-    assert.deepEqual(await host.networks(), [network]);
-    await loop.stop();
-    const { code, stderr } = await host.agent("198.51.100.1", "teardown", id);
-    assert.ok(code <= 1, stderr);
-  });
 
   await t.step("of a master behind a gateway that is on no subnet of the host", async () => {
     await host.onHost("address del 198.51.100.2/24 dev h0");

@@ -11,7 +11,7 @@ import {
   ListeningHost,
   RunningAgent,
 } from "../support/executable.ts";
-import { makeFifo, mkfifo, requirement, works } from "../support/requirements.ts";
+import { requirement, works } from "../support/requirements.ts";
 
 /** One check in the JSON. */
 interface Check {
@@ -140,42 +140,6 @@ Deno.test("decnet-agent doctor recognises its own API", async () => {
   assert.equal(agent.stderr.slice(log.length).replaceAll(/^time=\S+ level=info.*\n/gm, ""), "");
 });
 
-/** A group that no file of this host gives to a user. */
-const group = 991_991;
-
-for (
-  const { name, groups, state, details } of [
-    {
-      name: "with a group of its process",
-      groups: `--groups=${group}`,
-      state: "ok",
-      details: /connections$/,
-    },
-    {
-      name: "without the group",
-      groups: "--clear-groups",
-      state: "failed",
-      details: /^permission denied: user \S+ is not in group 991991; /,
-    },
-  ]
-) {
-  setpriv.test(`decnet-agent doctor tries the socket ${name}`, async () => {
-    await using host = await Host.create();
-    await host.startEngine();
-    await Deno.chmod(host.folder, 0o755);
-    await Deno.chown(host.socket, 0, group);
-    await Deno.chmod(host.socket, 0o660);
-    const wrapper = [...asNobody.slice(0, -1), groups];
-    const ended = await execute(["doctor", "--json", ...host.flags()], { wrapper });
-    assert.equal(ended.stderr, "");
-    const socket = checkOf(ended, "socket");
-    assert.equal(socket.state, state, ended.stdout);
-    assert.match(socket.details, details);
-    // The engine was really asked, or not: the two must agree.
-    assert.equal(checkOf(ended, "engine").state, state === "ok" ? "ok" : "skipped");
-  });
-}
-
 const namespaces = requirement(
   "unshare and the right to mount",
   await works("unshare", "--mount", "true"),
@@ -207,27 +171,6 @@ Deno.test("decnet-agent doctor ends in time when engine, store and master hang",
   assert.match(details("master"), /no answer within 3 s/);
   assert.match(details("api"), /another program listens there/);
   assert.deepEqual(checks.map(({ name }) => name), allChecks.map(({ name }) => name));
-});
-
-mkfifo.test("decnet-agent doctor ends in time beside named pipes", async () => {
-  await using host = await Host.create();
-  await host.startEngine();
-  const { master } = await host.startMaster();
-  await Deno.remove(`${host.agentDirectory}/worker.key`);
-  await makeFifo(`${host.agentDirectory}/worker.key`);
-  await Deno.mkdir(host.stateDirectory);
-  for (const name of ["topology.db", "agent.lock", "apply.lock"]) {
-    await makeFifo(`${host.stateDirectory}/${name}`);
-  }
-  const wrapper = ["timeout", "-s", "KILL", "30"];
-  const ended = await execute(["doctor", ...host.flags(master)], { wrapper });
-  assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
-  assert.equal(ended.code, 3, ended.stdout);
-  assert.match(ended.stdout, /^store +failed +Cannot read the store .*not a regular file/m);
-  assert.match(
-    ended.stdout,
-    /^certificates +failed +Cannot use .*worker\.key: not a regular file/m,
-  );
 });
 
 namespaces.test("decnet-agent doctor ends in time when the name server is silent", async () => {

@@ -30,21 +30,6 @@ async function withSite(test: (site: Site) => Promise<void>): Promise<void> {
   await test({ engine, master, listener, flags });
 }
 
-Deno.test("L14 decnet-agent sends heartbeats and lines while a log hangs", async () => {
-  await withSite(async ({ engine, master, listener, flags }) => {
-    const [hung, calm] = [service("hung"), service("calm")];
-    engine.containers = [hung, calm];
-    engine.fault = { kind: "hang", path: `/containers/${hung.Id}/logs` };
-    await using agent = new RunningAgent(flags);
-    await agent.until(() => engine.logs.followed.length === 1);
-    engine.logs.print(calm.Id, "calm\n");
-    await agent.until(() => listener.lines.includes("calm"));
-    await agent.until(() => agent.stderr.includes("no answer within 10 s"));
-    await agent.until(() => master.heartbeatCount >= 3);
-    await agent.stop("SIGTERM");
-  });
-});
-
 Deno.test("L11 decnet-agent sends heartbeats on time while containers flood", async () => {
   await withSite(async ({ engine, master, listener, flags }) => {
     const [short, endless, binary, calm] = ["short", "endless", "binary", "calm"].map(service);

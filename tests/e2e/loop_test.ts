@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { oneLan } from "../support/apply_host.ts";
-import { writeAgentDirectory } from "../support/certificates.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import { execute, Host, ListeningHost, RunningAgent } from "../support/executable.ts";
-import { rogueAuthority } from "../support/master_setup.ts";
 import { requirement, works } from "../support/requirements.ts";
-import { callTwice, resumingClients } from "../support/resuming_clients.ts";
 
 /** The shortest interval that can be configured. */
 const interval = "--interval=5s";
@@ -265,32 +262,3 @@ namespaces.test("M14 decnet-agent survives a name server that", async (test) => 
   silent.close();
   assert.ok(passed.every((isOk) => isOk));
 });
-
-for (const { name, needs, run } of resumingClients) {
-  needs.test(`decnet-agent resumes a master's session after SIGHUP: ${name}`, async () => {
-    await using setup = await ListeningHost.create();
-    const { client, host, port } = setup;
-    await using agent = new RunningAgent(setup.flags);
-    await agent.until(() => agent.stderr.includes("msg=listening"));
-    await run(client, async (call) => {
-      assert.deepEqual([await call(port), await call(port)], ["new 200", "resumed 200"]);
-      agent.signal("SIGHUP");
-      await agent.until(() => agent.stderr.match(/msg=listening/g)!.length === 2);
-      await callTwice(call, port);
-      const authorities = `${rogueAuthority.certificatePem}${client.authority}`;
-      await Deno.writeTextFile(`${host.agentDirectory}/ca.crt`, authorities);
-      agent.signal("SIGHUP");
-      await agent.until(() => agent.stderr.match(/msg=listening/g)!.length === 3);
-      await callTwice(call, port);
-      const worker = await rogueAuthority.issue({ commonName: "host-1" });
-      await writeAgentDirectory(host.agentDirectory, rogueAuthority, worker);
-      agent.signal("SIGHUP");
-      await agent.until(() => agent.stderr.match(/msg=listening/g)!.length === 4);
-      for (let times = 0; times < 3; times++) assert.equal(await call(port), "closed");
-    });
-    assert.match(
-      agent.stderr,
-      /the API refused a resumed TLS session: its certificate is not signed/,
-    );
-  });
-}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { HistoryFile } from "../../apply/other_topology.ts";
 import { linkProblem, statFile } from "../../host/files.ts";
+import { FileLock } from "../../host/lock.ts";
 import { checkFiles } from "../../store/file.ts";
 import { historyPathOf, readHistory } from "../../store/history.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
@@ -68,6 +69,14 @@ root.test("S25 TopologyStore by root leaves files of the folder's user", async (
   crashInAChange(folder.storePath);
   await folder.put();
   assert.deepEqual(folder.owners(), ["apply.lock", "topology.db"].map(ofNobody));
+  // A damaged file is moved away.
+  Deno.writeTextFileSync(folder.storePath, "garbage ".repeat(999));
+  quarantineIfDamaged(folder.storePath);
+  await folder.put();
+  const own = folder.owners().filter((it) => !it.includes(".corrupt-"));
+  assert.deepEqual(own, ["apply.lock", "topology.db"].map(ofNobody));
+  (await FileLock.acquire(`${folder.path}/agent.lock`, { purpose: "test" })).release();
+  assert.ok(folder.owners().includes(ofNobody("agent.lock")));
 });
 
 root.test("S25 TopologyStore by root leaves the owner of a file that existed", async () => {
