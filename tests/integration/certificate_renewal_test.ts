@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { runLoop } from "../../agent/loop.ts";
 import { AgentSetup, SkippedTime, withAgent } from "../support/agent_setup.ts";
-import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
+import { createAuthority } from "../support/certificates.ts";
 import { assertOvercome, type MasterFault } from "../support/master_faults.ts";
 import { authority, rogueAuthority } from "../support/master_setup.ts";
-import { OpensslAuthority } from "../support/openssl.ts";
-import { openssl } from "../support/requirements.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const never = new AbortController().signal;
@@ -47,22 +45,6 @@ Deno.test("Agent.sendHeartbeat() names ca.crt when that is what expires first", 
     const { certificates, result } = await agent.sendHeartbeat(never);
     assert.equal(certificates?.problem, `ca.crt expires on ${dateOf(notAfter)}; renew it`);
     assert.equal(result.kind, "delivered");
-  });
-});
-
-Deno.test("Agent.sendHeartbeat() blames the clock for a certificate of the future", async () => {
-  await withAgent(async (setup, agent) => {
-    const notBefore = new Date(Date.now() + 3 * dayMs);
-    // That it is about to expire as well matters less.
-    const notAfter = new Date(Date.now() + 5 * dayMs);
-    const worker = await authority.issue({ commonName: "early", notBefore, notAfter });
-    await writeAgentDirectory(setup.path, authority, worker);
-    const { certificates, checkedAt } = await agent.sendHeartbeat(never);
-    assert.equal(
-      certificates?.problem,
-      `worker.crt is not valid before ${timeOf(notBefore)} (then until ${timeOf(notAfter)}), and ` +
-        `this host's clock says ${timeOf(new Date(checkedAt))}; set the clock if it is wrong`,
-    );
   });
 });
 
@@ -204,35 +186,12 @@ const faults: MasterFault[] = [
       "can write it",
   ),
   unusable(
-    "M18 a worker.key that is half written",
-    "worker.key",
-    async () => (await authority.issue(client)).keyPem.slice(0, 100),
-    "Cannot use \\S+/worker\\.key: not valid PEM; openssl x509 or openssl pkey \\(-inform DER\\) " +
-      "can write it",
-  ),
-  unusable(
     "M18 a worker.key of another certificate",
     "worker.key",
     async () => (await authority.issue(client)).keyPem,
     "Cannot use \\S+: worker\\.key does not fit worker\\.crt; put there what was issued together",
   ),
 ];
-
-// master/certificates_openssl_test.ts has the other kinds of keys.
-openssl.test("M18 a new pair with a key of RSA-PSS: reported and survived", async () => {
-  await assertOvercome({
-    what: "a key of RSA-PSS",
-    strike: async (host) => {
-      using issuer = await OpensslAuthority.create();
-      const issued = await issuer.issue({ key: ["-algorithm", "RSA-PSS"] });
-      await host.replaceWorker({ ...issued, fingerprint: "" });
-    },
-    result: "delivered",
-    says: /Cannot use \S+\/worker\.key: TLS does not accept a key of RSA-PSS; request/,
-    lines: [/ TLS does not accept a key of .* subject=certificates$/, inOrder],
-    once: ["UNKNOWN", 3],
-  });
-});
 
 for (const fault of faults) {
   Deno.test(`${fault.what}: reported and survived`, () => assertOvercome(fault));
