@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { scriptSocket } from "../tests/support/answer_streams.ts";
 import { assertHealthy, failure, look, snapshot } from "../tests/support/docker_faults.ts";
 import type { FakeEngine } from "../tests/support/engine/fake_engine.ts";
-import type { Fault } from "../tests/support/engine/faults.ts";
 import { withEngine } from "../tests/support/engine/client.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
@@ -52,19 +51,6 @@ function observeEngine({ socketPath: socket }: FakeEngine, options: Partial<Obse
   return observe(new AbortController().signal, { socket, ...prefixes, ...options });
 }
 
-Deno.test("observe() returns empty lists and the version of an idle engine", () =>
-  withEngine(async (engine) => {
-    const { engine: { latencyMs, ...version }, ...observation } = await observeEngine(engine);
-    assert.deepEqual(observation, {
-      bridges: [],
-      containers: [],
-      published: new Map(),
-      inventory: { networks: [], containers: [] },
-    });
-    assert.deepEqual(version, { version: "20.10.24", apiVersion: "1.41" });
-    assert.ok(latencyMs > 0 && latencyMs < 5000, `${latencyMs}`);
-  }));
-
 Deno.test("observe() makes its requests on one connection, and closes it", () =>
   withEngine(async (engine) => {
     for (const count of [1, 2, 3]) {
@@ -101,19 +87,6 @@ Deno.test("observe() selects by the start of a name and by the label, exactly", 
     for (const objects of [inventory.networks, inventory.containers]) {
       assert.deepEqual(objects.map(({ name }) => name).sort(), managed);
     }
-  }));
-
-Deno.test("observe() uses the given prefixes", () =>
-  withEngine(async (engine) => {
-    engine.networks = ["a1", "b1", "c1"].map((name) => network({ name }));
-    engine.containers = ["a1", "b1", "c1"].map((name) => container({ name }));
-    const observed = async (networkPrefixes: string[], containerPrefixes: string[]) => {
-      const options = { networkPrefixes, containerPrefixes };
-      const { bridges, containers } = await observeEngine(engine, options);
-      return [bridges, containers];
-    };
-    assert.deepEqual(await observed(["a", "b"], ["c"]), [["a1", "b1"], ["c1"]]);
-    assert.deepEqual(await observed([], []), [[], []]);
   }));
 
 Deno.test("observe() sorts by code point and names nothing twice", () =>
@@ -216,29 +189,17 @@ Deno.test("observe() finds the same containers as selectManaged()", () =>
   }));
 
 // Faults of answers: errors_test.ts, http_test.ts, lists_test.ts; all with an agent: docker_faults_test.ts.
-const faults: [fault: Fault, message: RegExp][] = [
-  [{ kind: "hang" }, /^no answer within 0\.3 s; if this continues, restart the engine$/],
-  [{ kind: "hang-body" }, /^no answer within 0\.3 s; if this continues, restart the engine$/],
-  [{ kind: "slow", bytesPerSecond: 100 }, /^no answer within 0\.3 s; /],
-  [{ kind: "reset" }, /^connection (reset|closed)/],
-  [{ kind: "truncated", chunked: true }, /^connection closed in the middle of an answer; /],
-  [{ kind: "body", body: "null" }, /^(networks|containers): not a list$/],
-  [{ kind: "huge", bytes: 50_000_000 }, /^the answer is larger than 32 MiB; remove unused /],
-];
-for (const [fault, expected] of faults) {
-  Deno.test(`observe() fails and recovers: ${Object.values(fault).join(" ")}`, () =>
-    withEngine(async (engine) => {
-      snapshot(engine);
-      for (const path of ["/networks", "/containers/json"]) {
-        engine.fault = { ...fault, path };
-        const callTimeoutMs = fault.kind === "huge" ? 60_000 : 300;
-        const options = { callTimeoutMs, timeoutMs: 60_000 };
-        assert.match(await failure(engine.socketPath, options), expected);
-        engine.fault = undefined;
-        await assertHealthy(engine.socketPath);
-      }
-    }));
-}
+Deno.test("observe() fails when an answer is too slow, and recovers", () =>
+  withEngine(async (engine) => {
+    snapshot(engine);
+    for (const path of ["/networks", "/containers/json"]) {
+      engine.fault = { kind: "slow", bytesPerSecond: 100, path };
+      const options = { callTimeoutMs: 300, timeoutMs: 60_000 };
+      assert.match(await failure(engine.socketPath, options), /^no answer within 0\.3 s; /);
+      engine.fault = undefined;
+      await assertHealthy(engine.socketPath);
+    }
+  }));
 
 /** What a script prints that runs where file permissions apply. */
 async function runConfined(script: string): Promise<string> {
