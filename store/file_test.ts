@@ -328,6 +328,16 @@ const schemas: [what: string, sql: string, expected: object, isDamaged?: "damage
     table(`${columns}, extra TEXT`) + insert("'A'", "'h'", "'{}'", "1", "NULL", "2"),
     readable,
   ],
+  [
+    "columns in another order",
+    table(columns.split(", ").toReversed().join(", ")) +
+    row.replace(
+      " VALUES",
+      ` (topology_id, applied_version_hash, hydrated_blob_json, applied_at,
+      last_error) VALUES`,
+    ),
+    readable,
+  ],
   ["S6 an extra table", `${table(columns)} CREATE TABLE more (a); ${row}`, readable],
   ["S6 a later user_version", `${table(columns)} PRAGMA user_version = 99; ${row}`, readable],
   ["no key", table(columns.replace("PRIMARY KEY", "")) + row, { ...readable, put: noKey }],

@@ -104,17 +104,6 @@ test(
   },
 );
 
-test("StoreReader.current() reads no uncommitted change", async (read, place) => {
-  place.put();
-  assert.equal(await read(), "h1");
-  const database = new DatabaseSync(place.path);
-  database.exec("BEGIN IMMEDIATE; UPDATE applied_topology SET applied_version_hash = 'h2'");
-  assert.equal(await read(), "h1");
-  database.exec("COMMIT");
-  database.close();
-  assert.equal(await read(), "h2");
-});
-
 test(
   "StoreReader.close() leaves nothing open, and nothing written",
   async (read, place, reader) => {
