@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { withAgent } from "../tests/support/agent_setup.ts";
 import { ApiSetup, onApi } from "../tests/support/api_setup.ts";
 import { until } from "../tests/support/environment.ts";
 import { ClientGone, SerialQueue } from "./routes.ts";
@@ -37,21 +36,6 @@ Deno.test("SerialQueue.enter() drops a client that has gone, serves the next", a
 
 const head = "HTTP/1.1\r\nHost: agent\r\n";
 const getState = `GET /topology/state ${head}\r\n`;
-/** How many answers a text holds. */
-const countAnswers = (text: string) => text.split("HTTP/1.1 200 OK").length - 1;
-
-Deno.test("the API answers 300 pipelined requests one at a time", () =>
-  withAgent(async ({ engine }, agent) => {
-    await using api = await ApiSetup.start();
-    engine.latencyMs = 1;
-    api.service.onCall = async () => void await agent.state(here);
-    using client = await api.talk();
-    client.send(getState.repeat(300) + `GET /health ${head}\r\n`);
-    assert.equal(countAnswers(await client.receive('{"status":"ok"}')), 301);
-    // The stand-in sees the end of a connection a moment after the next one begins.
-    assert.ok(engine.mostConnections <= 2, String(engine.mostConnections));
-    assert.equal(engine.connectionCount, 300);
-  }));
 
 onApi.test("the API answers pipelined requests with bodies in their order", async (api) => {
   using client = await api.talk();

@@ -68,15 +68,6 @@ refusing.test("TopologyService logs refusals between successes with growing gaps
   assert.deepEqual(refusals, ["1", "2", "4"]);
 });
 
-superseding.test("TopologyService logs once that two replace each other", async (on) => {
-  for (let round = 0; round < 5; round++) {
-    await on.push(oneLan);
-    await on.push(threeLans);
-  }
-  assert.equal(on.lines.length, 4);
-  assert.match(on.lines[3]!, /^agent already has topology .* tear down all but one of them/);
-});
-
 superseding.test("TopologyService logs once that three replace each other", async (on) => {
   for (const document of [oneLan, threeLans, third]) await on.push(document);
   on.lines.length = 0;
