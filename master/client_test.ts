@@ -193,6 +193,19 @@ onMaster.test("MasterClient.post() returns any answer of the master", async (mas
   }
 });
 
+Deno.test("M5 MasterClient.post() does not follow a redirect", async () => {
+  await using master = await startMaster();
+  await using elsewhere = await startMaster();
+  using client = await TestClient.to(master);
+  for (const status of [301, 302, 303, 307, 308]) {
+    const location = `https://127.0.0.1:${elsewhere.port}/swarm/heartbeat`;
+    master.answer = { status, headers: { location } };
+    assert.equal((await client.post()).status, status);
+  }
+  assert.equal(elsewhere.connectionCount, 0);
+  assert.equal(master.heartbeatCount, 5);
+});
+
 onMaster.test("MasterClient.post() keeps 200 characters of an answer", async (master, client) => {
   for (const body of ["x".repeat(300), "é".repeat(300), `${"x".repeat(199)}😀😀`]) {
     master.answer = { status: 500, body };
