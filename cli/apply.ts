@@ -37,7 +37,6 @@ const advice: Readonly<Record<Status, Readonly<Partial<Record<ApplyErrorCode, st
   },
 };
 
-/** What was done, as in `--json`. */
 type Status = "applied" | "torn_down";
 
 /** Runs `apply`. Throws `Error` when the document cannot be read. */
@@ -137,7 +136,7 @@ async function runAndReport(
   }
 }
 
-/** Sends a heartbeat; returns what a check would report as problems. */
+/** Returns what a check would report as problems. */
 async function sendHeartbeat(
   { agent: options }: Configuration,
   signal: AbortSignal,

@@ -107,7 +107,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** The given flags with their values; the value of a switch is empty. */
+/** The value of a switch is empty. */
 type GivenFlags = ReadonlyMap<FlagName | "once", string>;
 
 /** Parses a command line. Throws `UsageError`. */
@@ -196,7 +196,6 @@ function editDistance(a: string, b: string): number {
   return last[b.length]!;
 }
 
-/** Throws `UsageError` for a flag that the command does not have. */
 function checkFlags(command: CommandName, flags: GivenFlags): void {
   for (const name of flagNames.filter((name) => flags.has(name))) {
     const commands: readonly string[] = flagCommands[name];

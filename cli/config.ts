@@ -14,11 +14,10 @@ import {
 } from "./options.ts";
 import { type Environment, printLine, type Terminal } from "./terminal.ts";
 
-/** A line of an ini file that sets a key. */
+/** What sets a key; lines are counted from 1. */
 interface IniEntry {
   readonly key: string;
   readonly value: string;
-  /** Counted from 1. */
   readonly line: number;
 }
 
@@ -130,7 +129,6 @@ function valuesOf(
   return ini;
 }
 
-/** Returns a function that finds the value of a key: its flag, its variable, or its line in `ini`. */
 function sourceFinder(
   flags: ReadonlyMap<KeyName, string>,
   { variable }: Environment,
@@ -220,7 +218,6 @@ export interface ConfigReading {
   readonly find: (name: KeyName) => Source | null;
 }
 
-/** Returns the value of a key; null where it is not set. */
 type Get = <Name extends KeyName>(name: Name) => Value<Name> | null;
 
 /** Like `configure()`, for a command line; prints the warnings. */
@@ -280,7 +277,6 @@ export function readConfiguration(
   return { configuration, problems, find };
 }
 
-/** Returns a problem for each key that is not set although others that are need it. */
 function missingKeys(
   { master, hostUuid }: AgentOptions,
   find: ConfigReading["find"],
@@ -300,7 +296,6 @@ function missingKeys(
   return problems;
 }
 
-/** Puts the configuration together from the values that `get` returns, and from defaults. */
 function assemble(
   get: Get,
   environment: Environment,
@@ -347,7 +342,6 @@ function assemble(
   };
 }
 
-/** Reads a site's own services into the catalogue. */
 function readServices(
   path: string,
   environment: Environment,

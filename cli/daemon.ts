@@ -23,9 +23,6 @@ import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, summary, worst } from "./report.ts";
 import { escapeControls, type Terminal } from "./terminal.ts";
 
-/** The descriptor of standard error. */
-const standardError = 2;
-
 /** A configuration, and the folder of its certificates. */
 interface Setup {
   readonly configuration: Configuration;
@@ -52,7 +49,7 @@ export class Daemon {
   constructor(readConfiguration: () => Configuration, terminal: Terminal) {
     this.#readConfiguration = readConfiguration;
     this.#stop = terminal.stopSignal();
-    this.#isJournal = isJournal(terminal.variable("JOURNAL_STREAM"), standardError);
+    this.#isJournal = isJournal(terminal.variable("JOURNAL_STREAM"));
     const log = createLog(
       (line, level) => terminal.stderr(`${lineStart(level, this.#isJournal)}${line}`),
       () => this.#logLevel,
@@ -107,7 +104,7 @@ export class Daemon {
     this.#log("info", "stopped");
   }
 
-  /** Runs with one configuration; returns the next one, or null at the end. */
+  /** Returns the next configuration, or null at the end. */
   async #runWith(setup: Setup, fallback: FallbackStore, isFirst: boolean): Promise<Setup | null> {
     const { configuration, certificates } = setup;
     const { master } = configuration.agent;
@@ -120,7 +117,6 @@ export class Daemon {
       certificates,
       fallback,
       metrics: this.#metrics,
-      logs: openForwarder(setup, this.#log),
       log: this.#log,
       systemd: this.#systemd,
       onHeartbeat: master ? () => {} : (heartbeat) => this.#print(heartbeat),
@@ -133,7 +129,7 @@ export class Daemon {
       this.#systemd.status(`started; the first heartbeat is due within ${seconds} s`);
     } else {
       this.#log("info", "the configuration was read again", describe(configuration));
-      run.sendNow();
+      run.wakeup.requestSend();
     }
     this.#systemd.ready();
     const running = run.run();
@@ -175,8 +171,6 @@ export class Daemon {
 interface RunOptions extends Setup {
   readonly fallback: FallbackStore;
   readonly metrics: MetricsFile;
-  /** Null when no log lines are forwarded. */
-  readonly logs: LogForwarder | null;
   readonly log: Log;
   readonly systemd: SystemdNotifier;
   readonly onHeartbeat: (heartbeat: Heartbeat) => void;
@@ -187,7 +181,8 @@ interface RunOptions extends Setup {
 /** The loop, the watcher and the API with one configuration. */
 class ConfiguredRun {
   readonly #options: RunOptions;
-  readonly #wakeup = new Wakeup();
+  readonly wakeup = new Wakeup();
+  readonly #logs: LogForwarder | null = null;
   /** Paths of the engine's socket; only the engine's own once it has answered, as it may restart. */
   readonly #sockets: string[];
   readonly agent: Agent;
@@ -196,13 +191,17 @@ class ConfiguredRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { configuration, certificates, fallback, logs, log, signal } = options;
-    const { agent } = configuration;
+    const { configuration, certificates, fallback, log, signal } = options;
+    const { agent, logs: master } = configuration;
     const { networkPrefixes, containerPrefixes, storePath } = agent;
     const sockets = this.#sockets = [...agent.sockets];
-    const wakeup = this.#wakeup;
+    const { wakeup } = this;
+    if (master) {
+      const sink = new LogSender({ master, certificates, log });
+      this.#logs = new LogForwarder({ path: logsPathOf(storePath), sink, log });
+    }
     const applier = applierOf(configuration, { sockets, fallback });
-    const onInventory = ({ containers }: Inventory) => logs?.note(containers);
+    const onInventory = ({ containers }: Inventory) => this.#logs?.note(containers);
     this.agent = new Agent({ ...agent, sockets, certificates, fallback, onInventory, log });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
@@ -215,28 +214,22 @@ class ConfiguredRun {
     });
   }
 
-  /** Requests that the first heartbeat is sent at once. */
-  sendNow(): void {
-    this.#wakeup.requestSend();
-  }
-
-  /** Runs until the signal is aborted. */
   async run(): Promise<void> {
-    const { configuration, metrics, logs, signal } = this.#options;
+    const { configuration, metrics, signal } = this.#options;
     const { listen } = configuration;
     metrics.isListening = listen === null ? null : false;
-    const forwarding = logs?.run(signal, this.#sockets);
+    const forwarding = this.#logs?.run(signal, this.#sockets);
     const serving = listen && this.#serve(listen);
     await Promise.all([this.#watcher.run(signal), this.#loop(), forwarding, serving]);
     this.agent.close();
   }
 
   #loop(): Promise<void> {
-    const { configuration, log, systemd, onHeartbeat, metrics, logs, signal } = this.#options;
+    const { configuration, log, systemd, onHeartbeat, metrics, signal } = this.#options;
     return runLoop(this.agent, signal, {
       intervalMs: configuration.intervalMs,
       log,
-      wakeup: this.#wakeup,
+      wakeup: this.wakeup,
       isBusy: () => this.service.isBusy,
       onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
       onHeartbeat: (heartbeat) => {
@@ -249,7 +242,7 @@ class ConfiguredRun {
         this.#watcher.note(snapshot);
       },
       onReport: (heartbeat) => {
-        const status = logs?.status ?? null;
+        const status = this.#logs?.status ?? null;
         const warnings = [...configuration.warnings, ...reportOf(status, Date.now()).warnings];
         const findings = findingsOf(heartbeat, warnings);
         systemd.status(summary(heartbeat, findings));
@@ -267,13 +260,8 @@ class ConfiguredRun {
     let lastProblem = "";
     while (!signal.aborted) {
       try {
-        const server = await ApiServer.start(this.service, {
-          host,
-          port,
-          allowedNames,
-          log,
-          certificates,
-        });
+        const options = { host, port, allowedNames, log, certificates };
+        const server = await ApiServer.start(this.service, options);
         log("info", "listening", { address: hostAndPort(listen) });
         lastProblem = "";
         metrics.isListening = true;
@@ -289,16 +277,6 @@ class ConfiguredRun {
       }
     }
   }
-}
-
-/** Opens what forwards log lines; null where that is off. */
-function openForwarder(
-  { configuration: { agent, logs }, certificates }: Setup,
-  log: Log,
-): LogForwarder | null {
-  if (!logs) return null;
-  const sink = new LogSender({ master: logs, certificates, log });
-  return new LogForwarder({ path: logsPathOf(agent.storePath), sink, log });
 }
 
 /** Throws `Error` for a configuration that cannot take the place of the current one. */

@@ -19,19 +19,14 @@ import { type ExitCode, statusWords } from "./report.ts";
 import { readState, stateText } from "./state.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
-/** The process environment, the executable, and the state of the service. */
-export interface DoctorEnvironment extends Environment {
-  /** The path of the executable; without one the agent runs from source. */
-  readonly program?: string | undefined;
-  /** Whether the service runs and must reload a changed file. */
-  readonly isServiceActive?: boolean;
-}
-
-/** Reads the configuration like `configure()`, but collects the problems instead of throwing. */
+/**
+ * Reads the configuration like `configure()`, but collects the problems instead of throwing. Without
+ * `program`, the path of the executable, the agent runs from source; an active service must reload.
+ */
 export function explainConfiguration(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
-  environment: DoctorEnvironment,
+  environment: Environment & { program?: string | undefined; isServiceActive?: boolean },
 ): ConfigReport {
   const path = configFile ?? systemPaths.config;
   const { program = "decnet-agent", isServiceActive = false } = environment;
@@ -60,9 +55,9 @@ export function explainConfiguration(
 
 /** Returns the given flags, quoted, without those that have wrong values. */
 function flagWords(flags: ReadonlyMap<KeyName, string>, configFile: string | null): string[] {
-  const config = configFile === null ? [] : [`--config=${configFile}`];
   const right = [...flags].filter(([key, value]) => options[key].parse(value) !== null);
-  return [...config, ...right.map(([key, value]) => `--${key}=${value}`)].map(quote);
+  const all = configFile === null ? right : [["config", configFile], ...right];
+  return all.map(([key, value]) => quote(`--${key}=${value}`));
 }
 
 /** Returns sentences that say how to fix the configuration, whose file is at `path`. */
@@ -134,7 +129,6 @@ class ConfigurationFixes {
   }
 }
 
-/** Returns the command that creates the folder of a file, followed by `&&`. */
 function createFolder(path: string): string {
   const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
   return folder === undefined ? "" : `mkdir -p ${quotePath(folder)} && `;
@@ -195,10 +189,9 @@ export async function doctor(
   });
   if (report) return await printReport(context, terminal);
   const findings: Finding[] = [];
-  const withColour = isColoured(terminal);
   for await (const finding of examine(context, checks)) {
     findings.push(finding);
-    if (!json) terminal.stdout(findingText(finding, withColour));
+    if (!json) terminal.stdout(findingText(finding, isColoured(terminal)));
   }
   const code = exitCodeOf(findings);
   if (json) printJson(terminal, doctorJson(findings, code));
@@ -231,18 +224,13 @@ async function stateLines({ config: { configuration } }: DoctorContext): Promise
   return stateText(state, null, false).trimEnd().split("\n");
 }
 
-/** Returns each key with its value: as it was set and by what, or its default. */
 function configurationLines({ config: { settings } }: DoctorContext): string[] {
   const texts = new Map(settings.map(({ key, text }) => [key, text]));
   return keyNames.map((key) => `${key} = ${texts.get(key) ?? `${defaultText(key)} (default)`}`);
 }
 
 function usualStateDirectories({ variable }: Terminal): string[] {
-  const homes = [variable("HOME"), "/root"].filter((home) => home !== undefined);
-  const ofUser = [variable("XDG_STATE_HOME"), ...homes.map((home) => `${home}/.local/state`)];
-  return [systemPaths.state as string].concat(
-    [...new Set(ofUser)].flatMap((folder) =>
-      folder?.startsWith("/") ? [`${folder}/decnet-agent`] : []
-    ),
-  );
+  const ofUsers = [variable("HOME"), "/root"].map((home) => `${home}/.local/state`);
+  const folders = [variable("XDG_STATE_HOME"), ...ofUsers].filter((it) => it?.startsWith("/"));
+  return [...new Set([systemPaths.state, ...folders.map((folder) => `${folder}/decnet-agent`)])];
 }

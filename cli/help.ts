@@ -23,7 +23,7 @@ export const checkCodes: CodeTable = [
 ];
 
 const stateCodes: CodeTable = [
-  ["0 OK", "all is well"],
+  checkCodes[0]!,
   ["1 WARNING", "drift, a recorded error, a store problem"],
   ["2 CRITICAL", "Docker cannot be reached"],
   ["3 UNKNOWN", "wrong usage or configuration, the store cannot be read"],
@@ -57,10 +57,7 @@ const teardownCodes: CodeTable = [
 
 const imagesCodes = plainCodes.toSpliced(1, 0, ["2", "--missing: one is missing, or no Docker"]);
 
-/** What a command does, and its exit codes. */
-type CommandHelp = readonly [summary: string, codes: CodeTable];
-
-const commandHelp: Record<CommandName, CommandHelp> = {
+const commandHelp: Record<CommandName, readonly [summary: string, codes: CodeTable]> = {
   "run": ["run until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates", plainCodes],
   "--once": ["check once: report, print one line, exit 0-3 (for monitoring)", checkCodes],
   "state": ["show what is applied, what runs, and the differences", stateCodes],
@@ -89,10 +86,8 @@ const printableHelp: Record<PrintableFile, string> = {
   "uninstall": "a script that removes it: print uninstall | sh -s -- [--keep-topology] [--purge]",
 };
 
-/** The help of a flag; the placeholder stands for its value, a switch has none. */
-type FlagHelp = readonly [summary: string, placeholder?: string];
-
-const flagHelp: Record<FlagName, FlagHelp> = {
+/** A flag without a placeholder for a value is a switch. */
+const flagHelp: Record<FlagName, readonly [summary: string, placeholder?: string]> = {
   "json": ["print JSON"],
   "quiet": ["print nothing when all is well"],
   "dry-run": ["only try: --once sends no heartbeat, apply shows what it would change"],
@@ -228,9 +223,7 @@ function wholeHelp(): string[] {
   const keyTexts = keys.map(({ name, placeholder, summary, value, fallback }) =>
     `  --${name} ${placeholder}\n      ${summary}\n      default: ${value ?? fallback}`
   );
-  const precedence = `  Precedence: flag (--master-host), environment (${
-    variableOf("master-host")
-  }), ini file
+  const precedence = `  Precedence: flag (--master-host), environment (DECNET_MASTER_HOST), ini file
   (master-host = …), default.
 `;
   const withCommands = ({ commands, summary }: (typeof flags)[number]) =>

@@ -95,9 +95,8 @@ export function reportOf(status: LogStatus | null, now: number): LogReport {
 function warningsOf({ at, behindSince, problem }: LogStatus, now: number): string[] {
   if (now - at > maximumBehindMs) {
     return [
-      `no agent has forwarded log lines since ${
-        timeText(at)
-      }; start it, or set forward-logs = false`,
+      `no agent has forwarded log lines since ${timeText(at)}; start it, or set ` +
+      "forward-logs = false",
     ];
   }
   if (behindSince === null || now - behindSince <= maximumBehindMs) return [];

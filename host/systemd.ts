@@ -108,10 +108,10 @@ export class SystemdNotifier {
 }
 
 /**
- * Whether a descriptor, such as standard error, writes to the journal: `$JOURNAL_STREAM` is its device
- * and inode then (systemd.exec(5)). A program that redirects it leaves the variable as it is.
+ * Whether standard error goes to the journal: `$JOURNAL_STREAM` is its device and inode then
+ * (systemd.exec(5)). A program that redirects it leaves the variable as it is.
  */
-export function isJournal(stream: string | undefined, descriptor: number): boolean {
+export function isJournal(stream: string | undefined, descriptor = 2): boolean {
   if (!stream) return false;
   const { dev, ino } = fs.fstatSync(descriptor);
   return stream === `${dev}:${ino}`;
