@@ -54,21 +54,17 @@ Deno.test("readSection() returns null for an absent section", () => {
 Deno.test("readSection() names the line that is malformed", () => {
   const noEntry = 'neither "key = value" nor a comment';
   const noSection = "comes before any section: put [agent] above it";
-  const cases: [line: string, problem: string][] = [
-    ...["nonsense", "= value", ": value", "agent]", "-", "  [other", ":", "a\u2028 = x"]
-      .map((line): [string, string] => [line, `is ${noEntry}`]),
-    ...["[agent", "[agent]]", "[agent] b = 2", "[", "[b = 2"]
-      .map((line): [string, string] => [line, noSection]),
-    ...["b = \0", "b\ufffd = 2", "\x08", "[\0]"].map((
-      line,
-    ): [string, string] => [line, "is not text"]),
-    ...["a = 1", "A : 2", "a ="].map((line): [string, string] => [
-      line,
-      "sets 'a' again",
-    ]),
-    ["master-HOST = a", "sets 'master-host' again"],
+  const cases: [problem: string, lines: string[]][] = [
+    [
+      `is ${noEntry}`,
+      ["nonsense", "= value", ": value", "agent]", "-", "  [other", ":", "a\u2028 = x"],
+    ],
+    [noSection, ["[agent", "[agent]]", "[agent] b = 2", "[", "[b = 2"]],
+    ["is not text", ["b = \0", "b\ufffd = 2", "\x08", "[\0]"]],
+    ["sets 'a' again", ["a = 1", "A : 2", "a ="]],
+    ["sets 'master-host' again", ["master-HOST = a"]],
   ];
-  for (const [line, problem] of cases) {
+  for (const [problem, line] of cases.flatMap(([it, lines]) => lines.map((line) => [it, line]))) {
     assert.throws(() => read(`[agent]\na = 1\r\nmaster_host = m\r\r\n${line}\nb = 2`), {
       name: "UsageError",
       message: `Cannot read x.ini: line 5 ${problem}`,

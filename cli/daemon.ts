@@ -68,7 +68,7 @@ export class Daemon {
       watchdogUsec: terminal.variable("WATCHDOG_USEC"),
       onError: (error) => this.#log("warn", `Cannot notify systemd: ${(error as Error).message}`),
     });
-    this.#stop.addEventListener("abort", () => this.#systemd.stopping(), { once: true });
+    this.#stop.addEventListener("abort", () => this.#systemd.notify("STOPPING"), { once: true });
   }
 
   /** Runs until the process is asked to stop; returns the exit code. Throws `Error` if it cannot start. */
@@ -131,7 +131,7 @@ export class Daemon {
       this.#log("info", "the configuration was read again", describe(configuration));
       run.wakeup.requestSend();
     }
-    this.#systemd.ready();
+    this.#systemd.notify("READY");
     const running = run.run();
     const next = await Promise.race([running.then(() => null), this.#nextSetup(setup)]);
     if (!next) return null;
@@ -154,7 +154,7 @@ export class Daemon {
     for (;;) {
       await this.#reload.promise;
       this.#reload = Promise.withResolvers();
-      this.#systemd.reloading();
+      this.#systemd.notify("RELOADING");
       try {
         const setup = await replaceSetup(current, this.#readConfiguration());
         this.#logLevel = setup.configuration.logLevel;
@@ -162,7 +162,7 @@ export class Daemon {
       } catch (error) {
         const text = `the configuration stays as it was: ${(error as Error).message}`;
         this.#log("error", text, { subject: "configuration" });
-        this.#systemd.ready();
+        this.#systemd.notify("READY");
       }
     }
   }

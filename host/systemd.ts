@@ -42,24 +42,14 @@ export class SystemdNotifier {
     if (watchdogMs > 0) this.#watchdog = setInterval(() => this.#feedWatchdog(), watchdogMs / 3);
   }
 
-  /** The service has started, or has reloaded its configuration. */
-  ready(): void {
-    this.#send("READY=1");
-  }
-
-  /** The service reloads its configuration, until `ready()`. */
-  reloading(): void {
-    this.#send("RELOADING=1");
+  /** `READY`: the service has started, or has read its configuration again. */
+  notify(state: "READY" | "RELOADING" | "STOPPING"): void {
+    this.#send(`${state}=1`);
   }
 
   /** Sets the status line of `systemctl status`. */
   status(text: string): void {
     this.#send(`STATUS=${text.replaceAll("\n", " ").slice(0, 500).toWellFormed()}`);
-  }
-
-  /** The service is stopping. */
-  stopping(): void {
-    this.#send("STOPPING=1");
   }
 
   /** Begins a piece of work: the watchdog restarts the service when it takes too long. */

@@ -36,11 +36,11 @@ const quiet = { watchdogUsec: undefined, onError: (error: unknown) => assert.fai
 Deno.test("SystemdNotifier sends to a path and to an abstract address", async () => {
   await withListeners(async (listener) => {
     const systemd = new SystemdNotifier({ ...quiet, socket: listener.address });
-    systemd.ready();
+    systemd.notify("READY");
     assert.equal(await listener.next(), "READY=1");
     systemd.status("all\nis well");
     assert.equal(await listener.next(), "STATUS=all is well");
-    systemd.stopping();
+    systemd.notify("STOPPING");
     assert.equal(await listener.next(), "STOPPING=1");
     await systemd.close();
   });
@@ -51,7 +51,7 @@ Deno.test("SystemdNotifier sends many messages in order", async () => {
     const systemd = new SystemdNotifier({ ...quiet, socket: listener.address });
     // Nothing is read yet: what does not fit waits.
     for (let number = 0; number < 30; number++) systemd.status(`${number}`);
-    systemd.ready();
+    systemd.notify("READY");
     for (let number = 0; number < 30; number++) {
       assert.equal(await listener.next(), `STATUS=${number}`);
     }
@@ -96,7 +96,7 @@ Deno.test("SystemdNotifier stops feeding the watchdog when work hangs", async ()
 
 Deno.test("SystemdNotifier does nothing without systemd", async () => {
   const systemd = new SystemdNotifier({ ...quiet, socket: undefined, watchdogUsec: "1000" });
-  systemd.ready();
+  systemd.notify("READY");
   systemd.status("x");
   await systemd.close();
 });
@@ -105,7 +105,7 @@ Deno.test("SystemdNotifier reports once that it cannot send", async () => {
   const errors: unknown[] = [];
   const onError = (error: unknown) => errors.push(error);
   const systemd = new SystemdNotifier({ ...quiet, socket: "/nonexistent/notify", onError });
-  systemd.ready();
+  systemd.notify("READY");
   systemd.status("x");
   await systemd.close();
   systemd.status("after the end");
