@@ -171,27 +171,30 @@ Deno.test("M23 MasterClient.post() verifies a kept connection's master again", a
   assert.equal((await client.post()).status, 204);
 });
 
-onMaster.test("MasterClient.post() returns any answer of the master", async (master, client) => {
-  const date = "Sun, 22 Nov 2026 10:00:00 GMT";
-  const cases: [answer: MasterAnswer & { status: number }, retryAfter?: string][] = [
-    ...[204, 403, 422].map((status): [{ status: number }] => [{ status }]),
-    // It follows no redirect.
-    ...[301, 302, 303, 308].map((status): [{ status: number }] => [
-      { status, headers: { location: "https://127.0.0.1:1/" } } as { status: number },
-    ]),
-    [{ status: 200, body: "thanks" }],
-    [{ status: 400, body: "{}" }],
-    [{ status: 404, body: "é😀" }],
-    [{ status: 500, body: "boom" }],
-    [{ status: 429, headers: { "retry-after": "7" } }, "7"],
-    [{ status: 503, headers: { "Retry-After": date } }, date],
-  ];
-  for (const [answer, retryAfter = null] of cases) {
-    master.answer = answer;
-    const { status, body: text = "" } = answer as { status: number; body?: string };
-    assert.deepEqual(await client.post(), { status, retryAfter, text });
-  }
-});
+onMaster.test(
+  "M5 MasterClient.post() returns any answer, and follows no redirect",
+  async (master, client) => {
+    const date = "Sun, 22 Nov 2026 10:00:00 GMT";
+    const cases: [answer: MasterAnswer & { status: number }, retryAfter?: string][] = [
+      ...[204, 403, 422].map((status): [{ status: number }] => [{ status }]),
+      // It follows no redirect.
+      ...[301, 302, 303, 308].map((status): [{ status: number }] => [
+        { status, headers: { location: "https://127.0.0.1:1/" } } as { status: number },
+      ]),
+      [{ status: 200, body: "thanks" }],
+      [{ status: 400, body: "{}" }],
+      [{ status: 404, body: "é😀" }],
+      [{ status: 500, body: "boom" }],
+      [{ status: 429, headers: { "retry-after": "7" } }, "7"],
+      [{ status: 503, headers: { "Retry-After": date } }, date],
+    ];
+    for (const [answer, retryAfter = null] of cases) {
+      master.answer = answer;
+      const { status, body: text = "" } = answer as { status: number; body?: string };
+      assert.deepEqual(await client.post(), { status, retryAfter, text });
+    }
+  },
+);
 
 Deno.test("M5 MasterClient.post() does not follow a redirect", async () => {
   await using master = await startMaster();
