@@ -59,6 +59,8 @@ Deno.test("LogParser.next() returns lines, however the stream is cut", () => {
     ...lineFrames(second, "zwölf \r\n"),
     ...lineFrames(second, " \ttail"),
   ], [[first, "one"], [first, ""], [second, "zwölf \r"], [second, " \ttail (no line feed)"]]);
+  // Several lines in one frame.
+  assertLines(lineFrames(first, "one\n\ntwo\n"), [[first, "one"], [first, ""], [first, "two"]]);
 });
 
 Deno.test("LogParser.next() joins the pieces of a line", () => {
@@ -69,10 +71,6 @@ Deno.test("LogParser.next() joins the pieces of a line", () => {
       [first, "next"],
     ]);
   }
-});
-
-Deno.test("LogParser.next() splits a frame with several lines", () => {
-  assertLines(lineFrames(first, "one\n\ntwo\n"), [[first, "one"], [first, ""], [first, "two"]]);
 });
 
 Deno.test("LogParser.next() ends a line of a container that ended in it", () => {
@@ -173,93 +171,86 @@ async function read(log: ContainerLog, count: number): Promise<string[]> {
   return lines;
 }
 
-Deno.test("ContainerLog follows a log, and goes on from its position", async () => {
-  await withEngine(async (engine) => {
-    engine.containers = [web];
-    const [a, b] = [timestampAt(Date.now() - 1000, 1), timestampAt(Date.now() - 1000, 2)];
-    for (const line of ["1\n", "2\n"]) engine.logs.print(web.Id, line, a);
-    for (const line of ["3\n", "4\n", "5\n"]) engine.logs.print(web.Id, line, b);
-    const log = await open(engine, null);
-    assert.deepEqual(await read(log, 4), ["1", "2", "3", "4"]);
-    const { position } = log;
-    assert.deepEqual(position, { timestamp: b, lines: 2 });
-    engine.logs.print(web.Id, "6\n");
-    assert.deepEqual(await read(log, 2), ["5", "6"]);
+/** Defines a test with an engine that runs `web`. */
+function test(title: string, run: (engine: FakeEngine) => Promise<void>): void {
+  Deno.test(title, () =>
+    withEngine(async (engine) => {
+      engine.containers = [web];
+      await run(engine);
+    }));
+}
+
+test("ContainerLog follows a log, and goes on from its position", async (engine) => {
+  const [a, b] = [timestampAt(Date.now() - 1000, 1), timestampAt(Date.now() - 1000, 2)];
+  for (const line of ["1\n", "2\n"]) engine.logs.print(web.Id, line, a);
+  for (const line of ["3\n", "4\n", "5\n"]) engine.logs.print(web.Id, line, b);
+  const log = await open(engine, null);
+  assert.deepEqual(await read(log, 4), ["1", "2", "3", "4"]);
+  const { position } = log;
+  assert.deepEqual(position, { timestamp: b, lines: 2 });
+  engine.logs.print(web.Id, "6\n");
+  assert.deepEqual(await read(log, 2), ["5", "6"]);
+  log.close();
+  const next = await open(engine, position);
+  assert.deepEqual(await read(next, 2), ["5", "6"]);
+  engine.logs.end(web.Id);
+  assert.deepEqual(await read(next, 1), []);
+  next.close();
+});
+
+test("ContainerLog.fill() throws once closed, also with a full buffer", async (engine) => {
+  for (const isAborted of [false, true]) {
+    const abort = new AbortController();
+    const log = await open(engine, null, { signal: abort.signal });
+    const frames = Array.from({ length: 1_000 }, () => lineFrames(first, "x".repeat(100))).flat();
+    engine.logs.write(web.Id, new Uint8Array(await new Blob(frames).arrayBuffer()));
+    // Without `next()`, nothing makes room.
+    for (let calls = 0; calls < 1_000; calls++) await log.fill();
+    if (isAborted) abort.abort(new EngineError({ reason: "client-closed" }));
+    else log.close();
+    await assert.rejects(log.fill(), EngineError);
     log.close();
-    const next = await open(engine, position);
-    assert.deepEqual(await read(next, 2), ["5", "6"]);
-    engine.logs.end(web.Id);
-    assert.deepEqual(await read(next, 1), []);
-    next.close();
-  });
+  }
 });
 
-Deno.test("ContainerLog.fill() throws once closed, also with a full buffer", async () => {
-  await withEngine(async (engine) => {
-    engine.containers = [web];
-    for (const isAborted of [false, true]) {
-      const abort = new AbortController();
-      const log = await open(engine, null, { signal: abort.signal });
-      const frames = Array.from({ length: 1_000 }, () => lineFrames(first, "x".repeat(100))).flat();
-      engine.logs.write(web.Id, new Uint8Array(await new Blob(frames).arrayBuffer()));
-      // Without `next()`, nothing makes room.
-      for (let calls = 0; calls < 1_000; calls++) await log.fill();
-      if (isAborted) abort.abort(new EngineError({ reason: "client-closed" }));
-      else log.close();
-      await assert.rejects(log.fill(), EngineError);
-      log.close();
-    }
-  });
-});
-
-Deno.test("ContainerLog finds its position among lines of about the same time", async () => {
-  await withEngine(async (engine) => {
-    engine.containers = [web];
-    const at = Date.now() - 60_000;
-    const times = [timestampAt(at, 1), timestampAt(at, 2), timestampAt(at, 2), timestampAt(at, 3)];
-    for (const [index, time] of times.entries()) engine.logs.print(web.Id, `${index}\n`, time);
-    // The clock was set back before the last line.
-    engine.logs.print(web.Id, "last\n", timestampAt(at - 1_000));
-    for (const [timestamp, lines, next] of [[1, 1, "1"], [2, 1, "2"], [2, 2, "3"]] as const) {
-      const log = await open(engine, { timestamp: timestampAt(at, timestamp), lines });
-      assert.deepEqual(await read(log, 1), [next]);
-      await read(log, 3 - Number(next));
-      assert.deepEqual(await read(log, 1), ["last"]);
-      log.close();
-    }
-  });
-});
-
-Deno.test("L12 ContainerLog throws when the engine has removed lines", async () => {
-  await withEngine(async (engine) => {
-    engine.containers = [web];
-    engine.logs.print(web.Id, "9\n");
-    const log = await open(engine, { timestamp: first, lines: 1 });
-    await assert.rejects(read(log, 1), MissingLineError);
+test("ContainerLog finds its position among lines of about the same time", async (engine) => {
+  const at = Date.now() - 60_000;
+  const times = [timestampAt(at, 1), timestampAt(at, 2), timestampAt(at, 2), timestampAt(at, 3)];
+  for (const [index, time] of times.entries()) engine.logs.print(web.Id, `${index}\n`, time);
+  // The clock was set back before the last line.
+  engine.logs.print(web.Id, "last\n", timestampAt(at - 1_000));
+  for (const [timestamp, lines, next] of [[1, 1, "1"], [2, 1, "2"], [2, 2, "3"]] as const) {
+    const log = await open(engine, { timestamp: timestampAt(at, timestamp), lines });
+    assert.deepEqual(await read(log, 1), [next]);
+    await read(log, 3 - Number(next));
+    assert.deepEqual(await read(log, 1), ["last"]);
     log.close();
-    const next = await open(engine, { timestamp: first, lines: 0 });
-    assert.deepEqual(await read(next, 1), ["9"]);
-    next.close();
-  });
+  }
 });
 
-Deno.test("L16 ContainerLog reads all again after the clock was set back", async () => {
-  await withEngine(async (engine) => {
-    engine.containers = [web];
-    engine.logs.print(web.Id, "1\n");
-    const log = await open(engine, { timestamp: timestampAt(Date.now() + 60_000), lines: 1 });
-    assert.equal(log.since, null);
-    assert.deepEqual(await read(log, 1), ["1"]);
-    log.close();
-  });
+test("L12 ContainerLog throws when the engine has removed lines", async (engine) => {
+  engine.logs.print(web.Id, "9\n");
+  const log = await open(engine, { timestamp: first, lines: 1 });
+  await assert.rejects(read(log, 1), MissingLineError);
+  log.close();
+  const next = await open(engine, { timestamp: first, lines: 0 });
+  assert.deepEqual(await read(next, 1), ["9"]);
+  next.close();
 });
 
-Deno.test("ContainerLog.open() throws what the engine answers", async () => {
-  await withEngine(async (engine) => {
-    await assert.rejects(open(engine, null), /GET \/containers\/ID\/logs was answered with 404/);
-    engine.fault = { kind: "garbage" };
-    await assert.rejects(open(engine, null), /the answer is not HTTP/);
-    engine.fault = { kind: "truncated", chunked: true };
-    await assert.rejects(open(engine, null), EngineError);
-  });
+test("L16 ContainerLog reads all again after the clock was set back", async (engine) => {
+  engine.logs.print(web.Id, "1\n");
+  const log = await open(engine, { timestamp: timestampAt(Date.now() + 60_000), lines: 1 });
+  assert.equal(log.since, null);
+  assert.deepEqual(await read(log, 1), ["1"]);
+  log.close();
+});
+
+test("ContainerLog.open() throws what the engine answers", async (engine) => {
+  engine.containers = [];
+  await assert.rejects(open(engine, null), /GET \/containers\/ID\/logs was answered with 404/);
+  engine.fault = { kind: "garbage" };
+  await assert.rejects(open(engine, null), /the answer is not HTTP/);
+  engine.fault = { kind: "truncated", chunked: true };
+  await assert.rejects(open(engine, null), EngineError);
 });

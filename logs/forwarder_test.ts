@@ -61,6 +61,12 @@ class Setup implements AsyncDisposable {
     this.note();
   }
 
+  /** Lets the engine list other containers, and tells the forwarder. */
+  list(...containers: ContainerItem[]): void {
+    this.engine.containers = containers;
+    this.note();
+  }
+
   /** Tells the forwarder what the engine lists. */
   note(): void {
     this.forwarder.note(readContainers(this.engine.containers));
@@ -145,10 +151,8 @@ Deno.test("LogForwarder reads the log of a container that has ended, once", asyn
   engine.logs.print(web.Id, "1\n", timestampAt(Date.now() - 1_000));
   engine.logs.print(web.Id, "tail", timestampAt(Date.now()));
   // It ran meanwhile.
-  engine.containers = [{ ...web, State: "running" }];
-  setup.note();
-  engine.containers = [web];
-  setup.note();
+  setup.list({ ...web, State: "running" });
+  setup.list(web);
   await setup.untilLines(2);
   assert.deepEqual(sink.lines, ["1", "tail"]);
   const { requestCount } = engine;
@@ -247,8 +251,7 @@ Deno.test("L14 LogForwarder reports a log that cannot be read, once", async () =
   await using setup = await Setup.start([]);
   const { engine } = setup;
   engine.fault = { kind: "status", status: 501, message: "the driver cannot be read" };
-  engine.containers = [web];
-  setup.note();
+  setup.list(web);
   await until(() => engine.requestCount >= 2);
   const text =
     "Cannot read the log of a container: GET /containers/ID/logs was answered with 501 " +
@@ -270,12 +273,11 @@ Deno.test("L14 LogForwarder waits for an engine that has no socket", async () =>
   assert.match(setup.logged[0]!, /^error: Cannot read the log of a container: Cannot find Docker/);
 });
 
-const [second, hour, day] = [1_000, 3_600_000, 86_400_000];
+const [second, hour] = [1_000, 3_600_000];
 /** How far the clock is set back, and what it shows later, by the time that it is. */
 const clocks = [
   { what: "by a second", setBackMs: second, laterMs: 2 * second },
   { what: "by an hour", setBackMs: hour, laterMs: -hour + 2 * second },
-  { what: "by a day", setBackMs: day, laterMs: -day + 2 * second },
   { what: "by half an hour, and forward", setBackMs: hour / 2, laterMs: 2 * second },
   { what: "while it runs", setBackMs: 2 * hour, laterMs: 2 * second, isRunning: true },
 ];
@@ -374,11 +376,9 @@ Deno.test("LogForwarder forgets containers that are gone", async () => {
   await using setup = await Setup.start([]);
   const { engine } = setup;
   for (let round = 0; round < 20; round++) {
-    engine.containers = Array.from({ length: 500 }, (_, index) => service(`r${round}-${index}`));
-    setup.note();
+    setup.list(...Array.from({ length: 500 }, (_, index) => service(`r${round}-${index}`)));
   }
-  engine.containers = [];
-  setup.note();
+  setup.list();
   await until(() => engine.requestCount >= 500);
   engine.logs.end();
   await until(() => {
@@ -392,10 +392,7 @@ Deno.test("LogForwarder reads a log once when its container is listed again", as
   const { engine, sink, web } = setup;
   engine.logs.print(web.Id, "1\n");
   await setup.untilLines(1);
-  for (const containers of [[], [web]]) {
-    engine.containers = containers;
-    setup.note();
-  }
+  for (const containers of [[], [web]]) setup.list(...containers);
   await new Promise((resolve) => setTimeout(resolve, 500));
   engine.logs.print(web.Id, "2\n");
   await setup.untilLines(2);
@@ -408,10 +405,8 @@ Deno.test("L14 LogForwarder reads on when the engine has ended in an ended log",
   await using setup = await Setup.start([web]);
   const { engine, sink } = setup;
   engine.logs.print(web.Id, "1\n");
-  engine.containers = [{ ...web, State: "running" }];
-  setup.note();
-  engine.containers = [web];
-  setup.note();
+  setup.list({ ...web, State: "running" });
+  setup.list(web);
   await setup.untilLines(1);
   // The rest of the same log.
   engine.logs.print(web.Id, "2\n");
@@ -425,12 +420,10 @@ Deno.test("L13 LogForwarder forgets positions that it cannot store", async () =>
   const { engine } = setup;
   const path = engine.socketPath.replace(/[^/]*$/, "logs.db");
   Deno.mkdirSync(path);
-  engine.containers = [web, ftp];
-  setup.note();
+  setup.list(web, ftp);
   for (const { Id } of [web, ftp]) engine.logs.print(Id, "1\n");
   await setup.untilLines(2);
-  engine.containers = [web];
-  setup.note();
+  setup.list(web);
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   Deno.removeSync(path);
   await setup.stopForwarder();

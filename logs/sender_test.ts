@@ -249,30 +249,18 @@ Deno.test("LogSender logs the 1st, 2nd, 4th and 8th failure", async () => {
   assert.equal(new Set(setup.logged).size, 1);
 });
 
-/** Certificates that a listener refuses after the handshake, as TLS 1.3 does. */
-const refused = {
-  "of another authority": await rogueAuthority.issue({ commonName: "worker-1", usage: "client" }),
-  "for servers only": await authority.issue({ commonName: "worker-1", usage: "server" }),
-  "that has expired": await authority.issue({
-    commonName: "worker-1",
-    notBefore: new Date(Date.now() - 7_200_000),
-    notAfter: new Date(Date.now() - 3_600_000),
-  }),
-  "with the name unknown": await authority.issue({ commonName: "unknown" }),
-};
-
-for (const [which, certificate] of Object.entries(refused)) {
-  Deno.test(`L3 LogSender does not take a certificate ${which} for success`, async () => {
-    await using setup = await SenderSetup.start({ certificate });
-    await setup.send(10);
-    await until(() => setup.logged.length >= 2);
-    assert.match(setup.sender.status.problem!, /it closed the connection after the handshake; it /);
-    // Also an end of the agent's own proves nothing then.
-    await setup.stop();
-    assert.deepEqual([setup.listener.lines, setup.safe], [[], 0]);
-    assert.ok(!setup.logged.some((line) => line.startsWith("info")), setup.logged.join("\n"));
-  });
-}
+Deno.test("L3 LogSender takes no refused certificate for success", async () => {
+  // As TLS 1.3 does, the listener refuses it after the handshake.
+  const certificate = await rogueAuthority.issue({ commonName: "worker-1", usage: "client" });
+  await using setup = await SenderSetup.start({ certificate });
+  await setup.send(10);
+  await until(() => setup.logged.length >= 2);
+  assert.match(setup.sender.status.problem!, /it closed the connection after the handshake; it /);
+  // Also an end of the agent's own proves nothing then.
+  await setup.stop();
+  assert.deepEqual([setup.listener.lines, setup.safe], [[], 0]);
+  assert.ok(!setup.logged.some((line) => line.startsWith("info")), setup.logged.join("\n"));
+});
 
 Deno.test("L3 LogSender keeps all that a late refusal may have lost", async () => {
   await using setup = await SenderSetup.start({ times: { settle: 1_000 } });
