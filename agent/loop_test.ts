@@ -467,14 +467,12 @@ test("runLoop() sends again and again, and stops at once in a wait", async (setu
 });
 
 test("runLoop() stops at once while the master or the engine hangs", async (setup) => {
-  for (const kind of ["hang", "half-open"] as const) {
-    setup.master.answer = { kind };
-    await withLoop(setup, async ({ stop, lines, heartbeats }) => {
-      await setup.master.nextHeartbeat();
-      await stop();
-      assert.deepEqual([lines, heartbeats], [[], []]);
-    });
-  }
+  setup.master.answer = { kind: "hang" };
+  await withLoop(setup, async ({ stop, lines, heartbeats }) => {
+    await setup.master.nextHeartbeat();
+    await stop();
+    assert.deepEqual([lines, heartbeats], [[], []]);
+  });
   setup.engine.fault = { kind: "hang" };
   const [asked, sent] = [setup.engine.requestCount, setup.master.heartbeatCount];
   await withLoop(setup, async ({ stop, lines, heartbeats }) => {

@@ -54,22 +54,12 @@ const never = new AbortController().signal;
 
 Deno.test("M16 heartbeat reports why the master rejects it, and continues", () =>
   withAgent(async (setup, agent) => {
-    const cases: [status: number, reason: string, retryAfter?: string, retryAfterMs?: number][] = [
-      [403, unpinned],
-      [429, "", "7", 7_000],
-      [503, "", "soon"],
-      [302, redirected],
-    ];
-    for (const [status, reason, retryAfter, retryAfterMs = null] of cases) {
-      const headers: Record<string, string> = retryAfter ? { "retry-after": retryAfter } : {};
-      setup.master.answer = { status, headers, body: " why\n" };
-      const { result } = await agent.sendHeartbeat(never);
-      const { kind, error } = result;
-      assert.deepEqual([kind, error], [
-        "rejected",
-        `the master answered ${status}${reason}: "why"`,
-      ]);
-      assert.deepEqual([result.httpStatus, result.retryAfterMs], [status, retryAfterMs]);
+    for (const [status, reason, retryAfterMs] of [[403, unpinned, null], [429, "", 7_000]]) {
+      const headers: Record<string, string> = retryAfterMs ? { "retry-after": "7" } : {};
+      setup.master.answer = { status: Number(status), headers, body: " why\n" };
+      const { result: { latencyMs: _, url: _url, ...result } } = await agent.sendHeartbeat(never);
+      const error = `the master answered ${status}${reason}: "why"`;
+      assert.deepEqual(result, { kind: "rejected", httpStatus: status, retryAfterMs, error });
     }
     setup.master.answer = { status: 200, headers: { "retry-after": "7" } };
     const { result } = await agent.sendHeartbeat(never);

@@ -141,6 +141,5 @@ Deno.test("readTopology() names twenty wrong shapes and counts the others", () =
   assert.match(messageFor(20), /services\[19\]: expected string, got number$/);
   assert.equal(messageFor(21).split("; ").length, 21);
   assert.match(messageFor(21), /services\[19\]: expected string, got number; and 1 more$/);
-  assert.match(messageFor(9_999), /services\[19\]: expected string[^;]+; and 9979 more$/);
   assert.match(messageFor(100_000), /services\[19\]: expected string[^;]+; and 99980 more$/);
 });
