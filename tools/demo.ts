@@ -11,7 +11,7 @@ import { loadDocument, standInOptions } from "../tests/support/topology.ts";
 import { driftKinds } from "../topology/drift.ts";
 import { DemoAgent, DemoMaster, demoTerminal, Host, Narrator, type Setting } from "./demo_stage.ts";
 
-const usage = `usage: deno task demo [--apply | --web [--seconds=N]]
+const usage = `usage: deno task demo [--apply]
 
 Shows how the agent applies what its master pushes, and what the master receives when a container,
 the engine or the master itself fails. The agent is the real one; host and master are stand-ins. It
@@ -19,7 +19,6 @@ takes about ten seconds, changes nothing on this host, and leaves nothing behind
 
   --apply   applies a small topology on this host's own engine, repairs it and tears it down; all
             that is made has names that only the demo uses, and is removed at the end
-  --web     shows a master's page with four hosts, of which three go wrong, until Ctrl-C
 `;
 
 const introduction =
@@ -34,7 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
     stdout.write(usage);
     return 0;
   }
-  if (!/^(--apply|--web( --seconds=[1-9]\d{0,5})?)?$/.test(line)) {
+  if (line !== "" && line !== "--apply") {
     stderr.write(`demo: cannot understand '${line}'\n\n${usage}`);
     return 2;
   }
@@ -42,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
   const ending = endingController();
   try {
     const folder = await Deno.makeTempDir({ prefix: "decnet-demo-" });
-    await perform(args, { folder, narrator, ending });
+    await perform(line === "--apply", { folder, narrator, ending });
     narrator.title("Done; all that was made is removed. For more of it: deno task demo --help");
     return 0;
   } catch (error) {
@@ -73,7 +72,7 @@ function endingController(): AbortController {
 type Setup = { readonly master: DemoMaster; readonly agent: DemoAgent };
 
 /** Plays one of the stories; at its end all that was started is stopped, and the folder removed. */
-async function perform(args: readonly string[], setting: Setting): Promise<void> {
+async function perform(isReal: boolean, setting: Setting): Promise<void> {
   const { folder, narrator, ending } = setting;
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -81,17 +80,9 @@ async function perform(args: readonly string[], setting: Setting): Promise<void>
   const open = async (host: Host): Promise<Setup> => {
     const master = stack.use(new DemoMaster(narrator));
     await master.start();
-    return {
-      master,
-      agent: stack.use(
-        new DemoAgent(setting, { host, masterPort: master.port, uuid: "demo-host" }),
-      ),
-    };
+    return { master, agent: stack.use(new DemoAgent(setting, host, master.port)) };
   };
-  if (args.includes("--web")) {
-    const { webStory } = await import("./demo_web.ts");
-    await webStory(setting, { stack, seconds: Number(args[1]?.split("=")[1] ?? Infinity) });
-  } else if (args.includes("--apply")) {
+  if (isReal) {
     const { sockets } = configure(new Map(), null, demoTerminal()).agent;
     const host = stack.use(await Host.real(findSocket(sockets)));
     const names = `${host.document.prefix}… and the image ${host.image}`;

@@ -162,7 +162,7 @@ export function demoTerminal(more: Partial<Terminal> = {}): Terminal {
 }
 
 /** How often the agent sends heartbeats here, in milliseconds. */
-export const intervalMs = 1_000;
+const intervalMs = 1_000;
 
 /** Where a story is told, and what ends it. */
 export interface Setting {
@@ -180,12 +180,9 @@ export class DemoAgent implements AsyncDisposable {
   readonly #stopping = new AbortController();
   #loop: Promise<unknown> = Promise.resolve();
 
-  constructor(
-    readonly setting: Setting,
-    { masterPort, host, uuid }: { masterPort: number; host: Host; uuid: string },
-  ) {
+  constructor(readonly setting: Setting, host: Host, masterPort: number) {
     this.flags = [
-      ...["--master-host=127.0.0.1", `--swarmctl-port=${masterPort}`, `--host-uuid=${uuid}`],
+      ...["--master-host=127.0.0.1", `--swarmctl-port=${masterPort}`, "--host-uuid=demo-host"],
       ...[`--agent-dir=${setting.folder}`, `--state-dir=${setting.folder}`],
       ...[`--listen=127.0.0.1:${this.port}`, ...host.flags],
     ];

@@ -76,10 +76,6 @@ const compiled = elf(
 );
 
 Deno.test("recoverBase() returns the bytes from before deno compile", () => {
-  assert.deepEqual(recoverBase(compiled), base);
-});
-
-Deno.test("recoverBase() accepts a view into a larger buffer", () => {
   const view = Buffer.concat([Buffer.alloc(24), compiled]).subarray(24);
   assert.deepEqual(recoverBase(view), base);
   assert.deepEqual(new Uint8Array(view), compiled, "the input was changed");
