@@ -86,16 +86,6 @@ export const confinementChecks: readonly Check[] = [
     },
   },
   {
-    name: "it leaves nothing in /tmp",
-    async run({ machine, service }) {
-      for (const folder of ["tmp", "var/tmp"]) {
-        const { stdout } = await machine.run(["ls", "-A", await service.process(`root/${folder}`)]);
-        assert.equal(stdout, "", folder);
-      }
-      return "empty";
-    },
-  },
-  {
     name: "no variable has the runtime write keys",
     async run({ service }) {
       const names = ["SSLKEYLOGFILE", "NODE_DEBUG"];

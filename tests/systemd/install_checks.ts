@@ -57,6 +57,7 @@ export const firstCheck: Check = {
   async run(site) {
     await installOn(site, "sh");
     const { sender } = await site.heartbeat("the engine", (it) => it.observed.error === undefined);
+    assert.equal(sender, worker);
     await site.machine.shell(timer);
     return `${sender} has reported`;
   },

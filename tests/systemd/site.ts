@@ -94,15 +94,10 @@ export class Doctor {
 
   /** All findings, and the exit code, by `--json`. */
   async examine(): Promise<{ code: number; findings: Finding[] }> {
-    const { code, stdout } = await this.#run("--json");
+    const { code, stdout } = await this.#run();
     const { exit_code, checks } = JSON.parse(stdout) as { exit_code: number; checks: Finding[] };
     assert.equal(exit_code, code);
     return { code, findings: checks };
-  }
-
-  /** The lines of the text that name a check. */
-  async heads(): Promise<string[]> {
-    return (await this.#run()).stdout.split("\n").filter((line) => /^\S/.test(line));
   }
 
   /** What one check finds. */
@@ -121,8 +116,8 @@ export class Doctor {
     });
   }
 
-  async #run(...flags: readonly string[]) {
-    const command = ["decnet-agent", "doctor", ...flags];
+  async #run() {
+    const command = ["decnet-agent", "doctor", "--json"];
     const options = { accept: () => true };
     return this.isRoot
       ? await this.machine.run(command, options)

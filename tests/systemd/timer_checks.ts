@@ -35,18 +35,6 @@ export const timerChecks: readonly Check[] = [
       });
     },
   },
-  {
-    name: "a check without Docker fails, so that OnFailure= can report it",
-    async run({ machine }) {
-      const check = new Service(machine, unit);
-      return await check.with(["InaccessiblePaths=/run/docker.sock"], async () => {
-        await assert.rejects(check.start());
-        const code = await check.property("ExecMainStatus");
-        assert.deepEqual([await check.property("Result"), code], ["exit-code", "2"]);
-        return (await check.journal()).match(/^DECNET CRITICAL .*$/m)![0];
-      });
-    },
-  },
 ];
 
 /** Cron looks once a minute what there is to do. */
