@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { build, runTool } from "./build.ts";
-import { findRuntimeBase, type RuntimeBase } from "./runtime_base.ts";
+import { findRuntimeBase } from "./runtime_base.ts";
 
 const root = resolve(import.meta.dirname!, "..");
 
@@ -27,7 +27,7 @@ async function main(args: string[], env: Record<string, string>): Promise<void> 
 
   const log = (line: string) => console.log(line);
   const base = await findRuntimeBase(target, { env, official, log });
-  for (const line of describeBase(base)) console.log(line);
+  console.log(`Runtime base: ${base.source}\n  SHA-256 ${base.sha256}`);
   if (!base.pinned) {
     console.warn(`Warning: no SHA-256 is pinned for ${target}: nothing vouches for these bytes`);
   }
@@ -37,14 +37,6 @@ async function main(args: string[], env: Record<string, string>): Promise<void> 
   console.log(`Compiled ${relative(Deno.cwd(), output)} for ${target}`);
   console.log(`  ${bytes.length} bytes`);
   console.log(`  SHA-256 ${createHash("sha256").update(bytes).digest("hex")}`);
-}
-
-/** Returns lines that say where the runtime base comes from, and what vouches for it. */
-export function describeBase(
-  { source, sha256, pinned }: Pick<RuntimeBase, "source" | "sha256" | "pinned">,
-): string[] {
-  const check = pinned ? "checked: it is the one pinned in tools/runtime_base.ts" : "not pinned";
-  return [`Runtime base: ${source}`, `  SHA-256 ${sha256} (${check})`];
 }
 
 function parse(args: string[]) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { checkDenoVersion, describeBase } from "./compile.ts";
+import { checkDenoVersion } from "./compile.ts";
 
 Deno.test("checkDenoVersion() rejects a Deno before 2.7.14, even if it is pinned", () => {
   for (const version of ["1.46.3", "2.6.8", "2.7.13", "2.7.13-rc.1"]) {
@@ -15,16 +15,6 @@ Deno.test("checkDenoVersion() rejects a Deno that is not pinned", () => {
     () => checkDenoVersion("2.9.6", "2.9.4"),
     /^Error: Cannot compile with Deno 2\.9\.6: \.tool-versions pins 2\.9\.4; run npx /,
   );
-});
-
-Deno.test("describeBase() says that the bytes were checked", () => {
-  const base = { source: "npm package a@1", sha256: "ab12" };
-  assert.deepEqual(describeBase({ ...base, pinned: true }), [
-    "Runtime base: npm package a@1",
-    "  SHA-256 ab12 (checked: it is the one pinned in tools/runtime_base.ts)",
-  ]);
-  const [, line] = describeBase({ ...base, pinned: false });
-  assert.equal(line, "  SHA-256 ab12 (not pinned)");
 });
 
 Deno.test("compile.ts says why it fails, and leaves no executable", async () => {
