@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AgentSetup, topologyId, versionHash } from "../tests/support/agent_setup.ts";
+import { AgentSetup, versionHash } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
 import { readPluginOutput } from "../tests/support/plugin_output.ts";
@@ -23,10 +23,9 @@ const noKey = /worker\.key: no such file; see agent-dir$/;
 const runsOther = ({ engine }: AgentSetup) => {
   engine.containers = [...engine.containers, container({ name: "decnet-x", state: "exited" })];
 };
-const fails = (setup: AgentSetup) =>
-  setup.changeStore((store) => store.recordError(topologyId, "boom"));
 const rejects = ({ master }: AgentSetup) => master.answer = { status: 403 };
 
+// report_test.ts has the other findings.
 const rows: Row[] = [
   [
     0,
@@ -34,7 +33,6 @@ const rows: Row[] = [
     new RegExp(`^topology 11111111-.* at ${versionHash.slice(0, 12)}, .*heartbeat sent$`),
   ],
   [1, "Docker runs something else", /^unexpected decnet-x \(exited\)$/, runsOther],
-  [1, "an error is recorded", /^the last apply or teardown failed: boom$/, fails],
   [
     1,
     "a certificate expires soon",
@@ -47,13 +45,6 @@ const rows: Row[] = [
     /^Cannot observe Docker at .*docker\.sock: /,
     ({ engine }) => engine.stop(),
   ],
-  [
-    2,
-    "the master is gone",
-    /^Cannot reach the master at 127\.0\.0\.1:\d+: connection refused; start it, or see swarmctl-port$/,
-    ({ master }) => master.stop(),
-  ],
-  [2, "the master rejects", /^the master answered 403/, rejects],
   [3, "certificates are missing", noKey, removeKey],
   [3, "certificates are missing for a dry run", noKey, removeKey, "--dry-run"],
   [3, "the store is unreadable", /^Cannot read the store .*empty store$/, garbage],

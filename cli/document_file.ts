@@ -43,34 +43,27 @@ export async function readDocumentOrStored(
 }
 
 /** Throws `Error` with a text for operators when the store holds no document. */
-async function readStoredDocument(
-  storePath: string,
-): Promise<{ document: Json; storedText: string }> {
-  const storedText = await readStoredText(storePath);
-  try {
-    return { document: parseJson(storedText), storedText };
-  } catch (cause) {
-    const why = explainDocumentFile(cause);
-    throw new Error(`Cannot read the document in the store ${storePath}: ${why}`, { cause });
-  }
-}
-
-async function readStoredText(storePath: string): Promise<string> {
+async function readStoredDocument(storePath: string) {
   const reader = new StoreReader(storePath);
-  let stored;
-  try {
-    stored = await reader.current(new AbortController().signal);
-  } catch (cause) {
-    throw new Error(`Cannot read the store ${storePath}: ${explain(cause)}`, { cause });
-  } finally {
-    reader.close();
-  }
+  const fail = (what: string, why: string, cause: unknown): never => {
+    throw new Error(`Cannot read ${what} ${storePath}: ${why}`, { cause });
+  };
+  const stored = await reader.current(new AbortController().signal)
+    .catch((cause) => fail("the store", explain(cause), cause))
+    .finally(() => reader.close());
   if (stored === null) {
     throw new Error(`nothing is applied according to ${storePath}; apply a topology from its file`);
   }
-  if (stored.document !== unknownDocument) return stored.document;
-  throw new Error(
-    `the store ${storePath} holds no document of topology ${stored.topologyId}; apply it from its ` +
-      "file, or wait for the master",
-  );
+  const { topologyId, document: storedText } = stored;
+  if (storedText === unknownDocument) {
+    throw new Error(
+      `the store ${storePath} holds no document of topology ${topologyId}; apply it from its ` +
+        "file, or wait for the master",
+    );
+  }
+  try {
+    return { document: parseJson(storedText), storedText };
+  } catch (cause) {
+    return fail("the document in the store", explainDocumentFile(cause), cause);
+  }
 }

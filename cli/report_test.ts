@@ -255,7 +255,10 @@ Deno.test("--once --json prints each result of sending", async () => {
   await setup.master.stop();
   const { error: problem, ...unreachable } = await masterOf(...flagsOf(setup));
   assert.deepEqual(unreachable, { url, result: "unreachable", ...noStatus, wasSent: true });
-  assert.match(problem, /^Cannot reach the master at 127\.0\.0\.1:\d+: connection refused; /);
+  assert.match(
+    problem,
+    /^Cannot reach the master at 127\.0\.0\.1:\d+: connection refused; start it, or see swarmctl-port$/,
+  );
   await Deno.remove(`${setup.path}/worker.key`);
   const error = `Cannot use ${setup.path}/worker.key: no such file; see agent-dir`;
   const notSent = await masterOf(...flagsOf(setup));

@@ -139,17 +139,14 @@ function isAt(path: string, file: Deno.FsFile): boolean {
 async function readOwner(file: Deno.FsFile): Promise<LockOwner | null> {
   for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
     // The open file is read: at its path there may be another one by now.
-    const owner = parseOwner(readStart(file));
+    file.seekSync(0, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(maximumOwnerBytes);
+    const length = file.readSync(bytes) ?? 0;
+    const owner = parseOwner(new TextDecoder().decode(bytes.subarray(0, length)));
     if (owner) return owner;
     await new Promise((resolve) => setTimeout(resolve, retryMs / 4));
   }
   return null;
-}
-
-function readStart(file: Deno.FsFile): string {
-  const bytes = new Uint8Array(maximumOwnerBytes);
-  file.seekSync(0, Deno.SeekMode.Start);
-  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
 }
 
 function overwrite(file: Deno.FsFile, text: string): void {
