@@ -81,26 +81,17 @@ const old = await authority.issue({
   notAfter: daysFromNow(-1),
 });
 
-for (
-  const [where, texts] of [
-    ["behind", [authority.certificatePem, old.certificatePem]],
-    ["before", [old.certificatePem, authority.certificatePem]],
-  ] as const
-) {
-  Deno.test(`Agent.sendHeartbeat() ignores an expired authority ${where} another`, async () => {
-    await withAgent(async (setup, agent) => {
-      await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
+Deno.test("Agent.sendHeartbeat() warns of an expired authority if it is the only", async () => {
+  await withAgent(async (setup, agent) => {
+    const [valid, expired] = [authority.certificatePem, old.certificatePem];
+    for (const text of [`${valid}\n${expired}`, `${expired}\n${valid}`]) {
+      await Deno.writeTextFile(`${setup.path}/ca.crt`, text);
       const { result, certificates } = await agent.sendHeartbeat(never);
       assert.equal(result.kind, "delivered");
       assert.equal(certificates!.problem, null);
       assert.ok(certificates!.expiresAt! > Date.now());
-    });
-  });
-}
-
-Deno.test("Agent.sendHeartbeat() warns that the only authority has expired", async () => {
-  await withAgent(async (setup, agent) => {
-    await Deno.writeTextFile(`${setup.path}/ca.crt`, old.certificatePem);
+    }
+    await Deno.writeTextFile(`${setup.path}/ca.crt`, expired);
     const { result, certificates } = await agent.sendHeartbeat(never);
     assert.equal(result.kind, "unreachable");
     assert.match(certificates!.problem!, /^ca\.crt has expired at /);
