@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { statFile } from "../../host/files.ts";
+import type { Identity } from "../../master/certificates.ts";
 import { call, type CallOptions, type Reply } from "./api_setup.ts";
 import {
   type Authority,
@@ -238,19 +239,18 @@ async function collect(
 
 /** A host whose agent listens, and the master that may call it. */
 export class ListeningHost implements AsyncDisposable {
-  /** Starts the loop, which beats every 5 s and listens. */
+  /** Start the agent, which sends every 5 s and listens. */
   readonly flags: readonly string[];
-  /** Whom the agent allows to call. */
-  readonly client: { authority: string; certificate: string; key: string };
+  readonly #caller: Identity;
 
   private constructor(
     readonly host: Host,
     readonly master: TlsMaster,
     readonly port: number,
-    client: { authority: string; certificate: string; key: string },
+    caller: Identity,
   ) {
     this.flags = ["--interval=5s", `--listen=127.0.0.1:${port}`, ...host.flags(master)];
-    this.client = client;
+    this.#caller = caller;
   }
 
   static async create(): Promise<ListeningHost> {
@@ -264,7 +264,7 @@ export class ListeningHost implements AsyncDisposable {
 
   /** Calls the agent as the master. Throws `Error` when there is no answer. */
   call(path: string, options: CallOptions = {}): Promise<Reply> {
-    return call(this.port, path, this.client, options);
+    return call(this.port, path, this.#caller, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
