@@ -1,11 +1,5 @@
 import { Agent } from "../agent/heartbeat.ts";
-import {
-  Applier,
-  type ApplierOptions,
-  type ApplyRequest,
-  type ApplyResult,
-  type Preview,
-} from "../apply/applier.ts";
+import { Applier, type ApplierOptions, type ApplyResult, type Preview } from "../apply/applier.ts";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { sanitizeLine } from "../host/log.ts";
@@ -39,7 +33,7 @@ const advice: Readonly<Record<Status, Readonly<Partial<Record<ApplyErrorCode, st
 
 type Status = "applied" | "torn_down";
 
-/** Runs `apply`. Throws `Error` when the document cannot be read. */
+/** Runs `apply`. Throws `Error` when the document cannot be read, `ApplyError` with `--dry-run`. */
 export async function apply(
   configuration: Configuration,
   command: CommandOf<"apply">,
@@ -49,7 +43,14 @@ export async function apply(
   const { storePath } = configuration.agent;
   const source = await readDocumentOrStored(file, storePath, terminal);
   const request = { ...source, expectedHash: hash };
-  if (dryRun) return await preview(configuration, request, json, terminal);
+  if (dryRun) {
+    const { signal } = new AbortController();
+    const preview = await applierOf(configuration).preview(request, signal);
+    if (json) printJson(terminal, previewJson(preview));
+    else terminal.stdout(previewText(preview));
+    if (preview.conflict !== null) return 3;
+    return obstaclesOf(preview).length > 0 ? 2 : 0;
+  }
   const work = (applier: Applier, run: RunOptions) => applier.apply(request, run);
   return await runAndReport("applied", work, { configuration, command, terminal });
 }
@@ -63,25 +64,6 @@ export async function teardown(
   const work = (applier: Applier, run: RunOptions) =>
     applier.teardown(command.topologyId, run, { byHand: true });
   return await runAndReport("torn_down", work, { configuration, command, terminal });
-}
-
-async function preview(
-  configuration: Configuration,
-  request: ApplyRequest,
-  json: boolean,
-  terminal: Terminal,
-): Promise<ExitCode> {
-  try {
-    const { signal } = new AbortController();
-    const preview = await applierOf(configuration).preview(request, signal);
-    if (json) printJson(terminal, previewJson(preview));
-    else terminal.stdout(previewText(preview));
-    if (preview.conflict !== null) return 3;
-    return obstaclesOf(preview).length > 0 ? 2 : 0;
-  } catch (error) {
-    if (!(error instanceof ApplyError)) throw error;
-    return printError(error, json, terminal);
-  }
 }
 
 /** Returns what applies topologies here; the running agent has a fallback, and knows the socket. */

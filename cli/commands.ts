@@ -1,5 +1,6 @@
+import { ApplyError } from "../apply/apply_error.ts";
 import { versionHash } from "../topology/hash.ts";
-import { apply, teardown } from "./apply.ts";
+import { apply, printError, teardown } from "./apply.ts";
 import type { Arguments, Command } from "./args.ts";
 import { configure, configureAndWarn } from "./config.ts";
 import { Daemon } from "./daemon.ts";
@@ -16,9 +17,24 @@ import { printJson, printLine, type Terminal } from "./terminal.ts";
 const hint = "runs until Ctrl-C. Add --once to check once, print install | sh to install it as a " +
   "service, help to list all commands";
 
+type OtherCommand = Exclude<Command, { name: "once" }>;
+
 /** Runs a command other than the check, which does not load this file. */
 export async function runOtherCommand(
-  command: Exclude<Command, { name: "once" }>,
+  command: OtherCommand,
+  parsed: Arguments,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  try {
+    return await runParsed(command, parsed, terminal);
+  } catch (error) {
+    if (!(error instanceof ApplyError)) throw error;
+    return printError(error, parsed.json, terminal);
+  }
+}
+
+async function runParsed(
+  command: OtherCommand,
   { json, values, config }: Arguments,
   terminal: Terminal,
 ): Promise<ExitCode> {
