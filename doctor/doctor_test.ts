@@ -94,6 +94,7 @@ Deno.test("doctor finds nothing wrong where nothing is wrong", () =>
     assert.deepEqual([...report.names("failed"), ...report.names("warning")], []);
     assert.deepEqual(report.names("skipped"), ["log-listener", "api", "textfile"]);
     assert.equal(report.code, 0);
+    assert.match(report.of("master").details, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
   }));
 
 testFaults([

@@ -11,45 +11,27 @@ import {
   withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
-import { listenPlainTcp } from "../tests/support/environment.ts";
+import { freePort, listenPlainTcp } from "../tests/support/environment.ts";
 import { LogListener } from "../tests/support/log_listener.ts";
 import { authority } from "../tests/support/master_setup.ts";
 
-Deno.test("doctor says how long the master's certificate is valid", () =>
-  withContext(async (setup) => {
-    const { state, details } = (await examineHost(setup)).of("master");
-    assert.equal(state, "ok", details);
-    assert.match(details, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
-  }));
-
-Deno.test("doctor reports what filters packets to the agent's own API", () =>
-  withContext(async (setup) => {
-    // The kernel drops what comes when the queue is full.
-    using full = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
-    const { addr: { port } } = full;
-    const queued = [await Deno.connect({ port }), await Deno.connect({ port })];
-    const flags = withFlag(setup, "listen", `127.0.0.1:${port}`);
-    const { state, details, fix } = (await examineHost(setup, { flags })).of("api");
-    assert.equal(state, "warning", details);
-    assert.match(details, /: no connection within 2 s, although this is an address of this host$/);
-    assert.match(fix!, /^see its packet filter, /);
-    for (const connection of queued) connection.close();
-  }));
+/** Starts a server without TLS, on a free port. */
+function servePlainHttp() {
+  const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+  const server = Deno.serve(options, () => new Response());
+  return { port: server.addr.port, [Symbol.asyncDispose]: () => server.shutdown() };
+}
 
 Deno.test("doctor names the usual port, or the master, where TLS gets no answer", () =>
   withContext(async (setup) => {
-    const plain = Deno.serve(
-      { hostname: "127.0.0.1", port: 0, onListen() {} },
-      () => new Response(),
-    );
+    await using plain = servePlainHttp();
     const fixAt = async (port: number) => {
       const flags = withFlag(setup, "swarmctl-port", String(port));
       return (await examineHost(setup, { flags })).of("master").fix;
     };
     const place = "(set by --swarmctl-port)";
     const usual = `correct swarmctl-port ${place}; masters usually listen on 8770`;
-    assert.equal(await fixAt(plain.addr.port), usual);
-    await plain.shutdown();
+    assert.equal(await fixAt(plain.port), usual);
     using silent = listenPlainTcp();
     assert.equal(
       await fixAt(silent.port),
@@ -136,14 +118,7 @@ const listenerCases: ListenerCase[] = [
   ],
   [
     "without TLS",
-    () => {
-      const server = Deno.serve(
-        { hostname: "127.0.0.1", port: 0, onListen() {} },
-        () => new Response(),
-      );
-      const stop = () => server.shutdown();
-      return Promise.resolve({ port: server.addr.port, [Symbol.asyncDispose]: stop });
-    },
+    () => Promise.resolve(servePlainHttp()),
     /it does not speak TLS on that port; see syslog-port;/,
     usualLogPort,
   ],
@@ -161,12 +136,6 @@ for (const [name, start, problem, fix] of listenerCases) {
       const text = normalise(setup, found.fix).replace(String(listener.port), "PORT");
       assert.equal(text, fix);
     }));
-}
-
-/** A port that is free at this moment. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 testFaults([
