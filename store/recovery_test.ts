@@ -32,27 +32,20 @@ function damage({ path }: StorePlace, text = "no database "): void {
   Deno.writeTextFileSync(path, text.repeat(999));
 }
 
-Deno.test("quarantineIfDamaged() renames a damaged file after the time", () => {
+Deno.test("quarantineIfDamaged() renames file and journal, and leaves the lock", () => {
   using place = new StorePlace();
   const { path } = place;
   damage(place);
+  Deno.writeTextFileSync(`${path}-journal`, coldJournal);
+  Deno.writeTextFileSync(`${place.folder}/apply.lock`, "");
   const target = `${place.folder}/${quarantined}`;
   assert.equal(quarantineIfDamaged(path, at(0)), target);
-  assert.deepEqual(place.names(), [quarantined]);
+  const moved = [quarantined, `${quarantined}-journal`];
+  assert.deepEqual(place.names(), ["apply.lock", ...moved]);
   assert.deepEqual(listQuarantined(path), [target]);
   place.put();
   assert.equal(quarantineIfDamaged(path, at(1)), null);
-  assert.deepEqual(place.names(), ["topology.db", quarantined]);
-});
-
-Deno.test("quarantineIfDamaged() renames the journal too, and leaves the lock", () => {
-  using place = new StorePlace();
-  damage(place);
-  Deno.writeTextFileSync(`${place.path}-journal`, coldJournal);
-  Deno.writeTextFileSync(`${place.folder}/apply.lock`, "");
-  quarantineIfDamaged(place.path, at(0));
-  assert.deepEqual(place.names(), ["apply.lock", quarantined, `${quarantined}-journal`]);
-  assert.deepEqual(listQuarantined(place.path), [`${place.folder}/${quarantined}`]);
+  assert.deepEqual(place.names(), ["apply.lock", "topology.db", ...moved]);
 });
 
 Deno.test("S15 quarantine keeps three files, the newest included", () => {
