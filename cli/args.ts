@@ -181,19 +181,17 @@ export function closest(word: string, known: readonly string[]): string | null {
 
 /** Counts the characters to insert, remove, replace or swap that make `b` of `a`. */
 function editDistance(a: string, b: string): number {
-  let secondLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+  const rows = [Array.from({ length: b.length + 1 }, (_, index) => index)];
   for (let i = 1; i <= a.length; i++) {
-    const row = [i];
+    const row = rows[i] = [i];
     for (let j = 1; j <= b.length; j++) {
-      const replaced = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const replaced = rows[i - 1]![j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
       const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swapped = isSwap ? secondLast[j - 2]! + 1 : Infinity;
-      row.push(Math.min(replaced, swapped, last[j]! + 1, row[j - 1]! + 1));
+      const swapped = isSwap ? rows[i - 2]![j - 2]! + 1 : Infinity;
+      row.push(Math.min(replaced, swapped, rows[i - 1]![j]! + 1, row[j - 1]! + 1));
     }
-    [secondLast, last] = [last, row];
   }
-  return last[b.length]!;
+  return rows[a.length]![b.length]!;
 }
 
 function checkFlags(command: CommandName, flags: GivenFlags): void {

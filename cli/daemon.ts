@@ -231,7 +231,7 @@ class ConfiguredRun {
       log,
       wakeup: this.wakeup,
       isBusy: () => this.service.isBusy,
-      onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
+      onWork: (phase) => systemd.work(phase),
       onHeartbeat: (heartbeat) => {
         onHeartbeat(heartbeat);
         metrics.count(heartbeat);

@@ -52,13 +52,9 @@ export class SystemdNotifier {
     this.#send(`STATUS=${text.replaceAll("\n", " ").slice(0, 500).toWellFormed()}`);
   }
 
-  /** Begins a piece of work: the watchdog restarts the service when it takes too long. */
-  beginWork(): void {
-    this.#workingSince = performance.now();
-  }
-
-  endWork(): void {
-    this.#workingSince = null;
+  /** Begins or ends a piece of work: the watchdog restarts the service when it takes too long. */
+  work(phase: "begin" | "end"): void {
+    this.#workingSince = phase === "begin" ? performance.now() : null;
   }
 
   /** Closes the socket when all is sent, or after 500 ms. */

@@ -64,7 +64,7 @@ Deno.test("SystemdNotifier feeds the watchdog three times in its interval", asyn
   await withListeners(async (listener) => {
     const options = { socket: listener.address, watchdogUsec: "60000" };
     const systemd = new SystemdNotifier({ ...quiet, ...options });
-    systemd.beginWork();
+    systemd.work("begin");
     for (let times = 0; times < 3; times++) assert.equal(await listener.next(), "WATCHDOG=1");
     await systemd.close();
   });
@@ -78,7 +78,7 @@ Deno.test("SystemdNotifier stops feeding the watchdog when work hangs", async ()
       watchdogUsec: "30000",
       maximumWorkMs: 20,
     });
-    systemd.beginWork();
+    systemd.work("begin");
     await new Promise((resolve) => setTimeout(resolve, 60));
     systemd.status("mark");
     // At most what was sent within the 20 ms.
@@ -88,7 +88,7 @@ Deno.test("SystemdNotifier stops feeding the watchdog when work hangs", async ()
       message = await listener.next();
     }
     assert.equal(message, "STATUS=mark");
-    systemd.endWork();
+    systemd.work("end");
     assert.equal(await listener.next(), "WATCHDOG=1");
     await systemd.close();
   });
