@@ -18,17 +18,6 @@ Deno.test("decnet-agent --version names the commit that it was built from", asyn
 
 const interval = "--interval=5s";
 
-Deno.test("decnet-agent sends heartbeats when its log is lost", async () => {
-  await using host = await Host.create();
-  await host.startEngine();
-  const { master } = await host.startMaster();
-  await using agent = new RunningAgent([interval, ...host.flags(master)], {
-    wrapper: ["sh", "-c", 'exec "$0" "$@" 2>/dev/full'],
-  });
-  await agent.until(() => master.heartbeatCount >= 2);
-  await agent.stop();
-});
-
 mkfifo.test("decnet-agent --once exits with its code when its reader has gone", async () => {
   await using host = await Host.create();
   const fifo = `${host.socket}.fifo`;
