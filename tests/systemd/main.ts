@@ -15,7 +15,7 @@ import { doctorChecks, faultChecks } from "./doctor_checks.ts";
 import { firstCheck, installChecks, podmanChecks, removalChecks } from "./install_checks.ts";
 import { findRootFolder, Machine, type Release } from "./machine.ts";
 import { runbookChecks } from "./runbook_checks.ts";
-import { lackChecks, reloadChecks, unitChecks, watchChecks, workChecks } from "./service_checks.ts";
+import { lackChecks, watchChecks, workChecks } from "./service_checks.ts";
 import { carried, type Check, openSite, type Site } from "./site.ts";
 import { cronChecks, timerChecks } from "./timer_checks.ts";
 
@@ -25,9 +25,7 @@ const lockPath = "/run/lock/decnet-agent-systemd-check";
 /** The working service first: the confinement is looked at while it runs. */
 const serviceChecks: readonly Check[] = [
   firstCheck,
-  ...unitChecks,
   ...workChecks,
-  ...reloadChecks,
   ...timerChecks,
   ...confinementChecks,
   ...lackChecks,

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { until } from "../support/environment.ts";
-import { type Account, type Check, type Site } from "./site.ts";
+import type { Account, Check } from "./site.ts";
 
 const units = ["agent.service", "agent-check.service", "agent-check.timer"]
   .map((name) => `/etc/systemd/system/decnet-${name}`);
 
-/** What holds of the units before they are started. */
-export const unitChecks: readonly Check[] = [
+/** The units, and the work of the service. */
+export const workChecks: readonly Check[] = [
   {
     name: "systemd finds no fault with the unit",
     async run({ machine }) {
@@ -15,10 +15,6 @@ export const unitChecks: readonly Check[] = [
       return (await machine.run(["systemctl", "--version"])).stdout.split("\n")[0]!;
     },
   },
-];
-
-/** The work of the service. */
-export const workChecks: readonly Check[] = [
   {
     name: "it starts, and notifies when it is ready",
     async run({ service }) {
@@ -53,7 +49,9 @@ export const workChecks: readonly Check[] = [
       const applied = await site.push(document);
       assert.equal(applied.status, 200, JSON.stringify(applied.body));
       const containers = [site.name("web"), site.name("web-http")];
-      const { observed, drift, last_error } = await stateOf(site);
+      const state = await site.call("/topology/state");
+      assert.equal(state.status, 200, JSON.stringify(state.body));
+      const { observed, drift, last_error } = state.body as Account;
       assert.deepEqual(observed.containers?.filter((it) => containers.includes(it)), containers);
       assert.equal(last_error, null);
       await site.takeDown();
@@ -62,17 +60,6 @@ export const workChecks: readonly Check[] = [
       return `${containers.join(" and ")} ran, ${drift.state}`;
     },
   },
-];
-
-/** Returns the state that the agent reports to its master. */
-async function stateOf(site: Site): Promise<Account> {
-  const { status, body } = await site.call("/topology/state");
-  assert.equal(status, 200, JSON.stringify(body));
-  return body as Account;
-}
-
-/** `systemctl reload`. */
-export const reloadChecks: readonly Check[] = [
   {
     name: "systemctl reload works within the confinement, and it continues",
     async run(site) {
