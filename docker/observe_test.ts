@@ -203,28 +203,7 @@ Deno.test("observe() fails when an answer is too slow, and recovers", () =>
     await assertHealthy(engine.socketPath);
   }));
 
-/** What a script prints that runs where file permissions apply. */
-async function runConfined(script: string): Promise<string> {
-  const command = [...confined, Deno.execPath(), "eval", "--quiet", script];
-  return (await outputOf(command, { env: { NO_COLOR: "1" } })).trim();
-}
-
-confinement.test("observe() explains that permission is denied", async () => {
-  using folder = new TemporaryFolder();
-  const socket = `${folder.path}/docker.sock`;
-  using _listener = Deno.listen({ transport: "unix", path: socket });
-  await Deno.chmod(socket, 0);
-  const options = JSON.stringify({ socket, networkPrefixes: [], containerPrefixes: [] });
-  const printed = await runConfined(`
-    import { observe } from ${JSON.stringify(import.meta.resolve("./observe.ts"))};
-    await observe(new AbortController().signal, ${options})
-      .catch((error) => console.log(error.message));
-  `);
-  const reason = "permission denied; run as root, or as a member of the socket's group";
-  assert.equal(printed, `Cannot observe Docker at ${socket}: ${reason}`);
-});
-
-confinement.test("findSocket() passes over paths where permission is denied", async () => {
+confinement.test("findSocket() and observe() say where permission is denied", async () => {
   using folder = new TemporaryFolder();
   const at = (name: string) => `${folder.path}/${name}`;
   await Deno.mkdir(at("closed"), { mode: 0 });
@@ -249,8 +228,9 @@ confinement.test("findSocket() passes over paths where permission is denied", as
     [["docker.sock"], "docker.sock"],
   ];
   const failing = [...denied, "missing"].map(at);
-  const printed = await runConfined(`
-    import { findSocket } from ${JSON.stringify(import.meta.resolve("./observe.ts"))};
+  const options = { socket: at("docker.sock"), networkPrefixes: [], containerPrefixes: [] };
+  const script = `
+    import { findSocket, observe } from ${JSON.stringify(import.meta.resolve("./observe.ts"))};
     for (const paths of ${JSON.stringify(cases.map(([paths]) => paths.map(at)))}) {
       console.log(findSocket(paths));
     }
@@ -259,11 +239,20 @@ confinement.test("findSocket() passes over paths where permission is denied", as
     } catch (error) {
       console.log(error.message);
     }
-  `);
+    await observe(new AbortController().signal, ${JSON.stringify(options)})
+      .catch((error) => console.log(error.message));
+  `;
+  const command = [...confined, Deno.execPath(), "eval", "--quiet", script];
+  const printed = (await outputOf(command, { env: { NO_COLOR: "1" } })).trim();
   const message =
     `Cannot find Docker: permission denied for ${failing[0]}, ${failing[1]}; run as ` +
     `root, or as a member of the socket's group; no ${failing[2]}`;
-  assert.deepEqual(printed.split("\n"), [...cases.map(([, found]) => at(found)), message]);
+  const reason = "permission denied; run as root, or as a member of the socket's group";
+  assert.deepEqual(printed.split("\n"), [
+    ...cases.map(([, found]) => at(found)),
+    message,
+    `Cannot observe Docker at ${options.socket}: ${reason}`,
+  ]);
   for (const listener of listeners) listener.close();
 });
 
