@@ -410,10 +410,7 @@ Deno.test("the loop's last heartbeat is right after any sequence of changes", as
   await Promise.all(Array.from({ length: 30 }, (_, seed) => check(seed)));
 });
 
-test("runLoop() sends again and again, and stops at once in a wait", async (setup) => {
-  await withLoop(setup, async () => {
-    while (setup.master.heartbeatCount < 5) await setup.master.nextHeartbeat();
-  }, { intervalMs: 10 });
+test("runLoop() stops at once in a wait", async (setup) => {
   await withLoop(setup, async ({ stop, heartbeats }) => {
     await stop();
     assert.deepEqual(heartbeats, []);

@@ -34,11 +34,8 @@ Deno.test("readLine() passes lines on as they are", () => {
 });
 
 Deno.test("readLine() removes white space at the end, and blank lines", () => {
-  for (
-    const [text, sent] of [["a\r", "a"], ["a \t\v\f\x1c\x1d\x1e\x1f\r", "a"], ["\xa0", "\xa0"]]
-  ) {
-    assert.equal(sentOf(text!), sent);
-  }
+  for (const text of ["a\r", "a \t\v\f\x1c\x1d\x1e\x1f\r"]) assert.equal(sentOf(text), "a");
+  assert.equal(sentOf("\xa0"), "\xa0");
   for (const text of ["", " ", "\r", "\t\t \r"]) assert.equal(sentOf(text), null);
 });
 

@@ -112,8 +112,7 @@ openssl.test("MasterClient.post() says that TLS settings do not fit", async () =
     await using server = await serveIssued(authority, ...args);
     await assertRejects(server.port, "nothing-in-common", nothingInCommon, authority);
   }
-  const curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-224"];
-  for (const key of [["-algorithm", "RSA-PSS"], ["-algorithm", "ED448"], curve]) {
+  for (const key of [["-algorithm", "RSA-PSS"], ["-algorithm", "ED448"], ecKey("P-224")]) {
     await authority.issue({ key });
     await using server = await serveIssued(authority, "-tls1_2");
     await assertRejects(server.port, "nothing-in-common", nothingInCommon, authority);
@@ -124,60 +123,48 @@ openssl.test("MasterClient.post() says that TLS settings do not fit", async () =
 
 const weakKey = "its key is too weak for TLS, as RSA under 2048 bits is, or is not that of its " +
   "certificate; issue its certificate again, with a key of EC P-256 for example";
+const weakSignature = (kind: string) =>
+  `its certificate is signed with ${kind}, which is not accepted; issue it again, with SHA-512`;
+const weakAuthority = (kind: string) =>
+  `the certificate of its issuer "authority of openssl" has a key of ${kind}, which TLS does not ` +
+  "accept; issue both again, with keys of EC P-256 for example";
+const ecKey = (name: string) => ["-algorithm", "EC", "-pkeyopt", `ec_paramgen_curve:${name}`];
 
-openssl.test("MasterClient.post() says that a master's key is too weak", async () => {
-  using authority = await OpensslAuthority.create();
-  await authority.issue({ key: keyKinds.rsa1024 });
-  for (const version of ["-tls1_2", "-tls1_3"]) {
-    await using server = await serveIssued(authority, version, "-cipher", "ALL:@SECLEVEL=0");
-    await assertRejects(server.port, "weak-key", weakKey, authority);
-  }
-});
+/** What an authority and the certificate of a master are made with. */
+interface Weakness {
+  readonly authority?: readonly string[];
+  readonly key?: readonly string[];
+  readonly hash?: string;
+}
 
-openssl.test("MasterClient.post() says that a master's signature is too weak", async () => {
-  const p521 = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
-  const cases: [key: readonly string[], hash: string, name: string][] = [
-    [keyKinds.p256, "sha1", "SHA-1"],
-    [keyKinds.rsa, "sha1", "SHA-1"],
-    [p521, "sha256", "SHA-256 by EC P-521"],
-  ];
-  for (const [key, hash, name] of cases) {
+const weaknesses: [what: Weakness, reason: TrustReason | ConnectionReason, words: string][] = [
+  [{ key: keyKinds.rsa1024 }, "weak-key", weakKey],
+  [{ hash: "sha1" }, "weak-signature", weakSignature("SHA-1")],
+  [{ authority: keyKinds.rsa, hash: "sha1" }, "weak-signature", weakSignature("SHA-1")],
+  [{ authority: ecKey("P-521") }, "weak-signature", weakSignature("SHA-256 by EC P-521")],
+  [{ authority: keyKinds.rsa1024 }, "weak-key", weakAuthority("RSA with 1024 bits")],
+  [{ authority: ecKey("P-224") }, "weak-key", weakAuthority("EC P-224")],
+  [{ authority: ecKey("brainpoolP256r1") }, "weak-key", weakAuthority("EC with this curve")],
+  [{ authority: ["-algorithm", "RSA-PSS"] }, "weak-key", weakAuthority("this kind")],
+  [{ authority: ["-algorithm", "ED448"] }, "weak-key", weakAuthority("ED448")],
+];
+const anyCipher = ["-cipher", "ALL:@SECLEVEL=0"];
+
+openssl.test("MasterClient.post() says which key or signature is too weak", async () => {
+  for (const [{ authority: key = keyKinds.p256, ...issued }, reason, words] of weaknesses) {
     using authority = await OpensslAuthority.create({ key });
-    await authority.issue({ hash });
-    await using server = await serveIssued(authority, "-cipher", "ALL:@SECLEVEL=0");
-    const words =
-      `its certificate is signed with ${name}, which is not accepted; issue it again, ` +
-      "with SHA-512";
-    await assertRejects(server.port, "weak-signature", words, authority);
-  }
-});
-
-openssl.test("MasterClient.post() says that the authority's key is too weak", async () => {
-  const curve = (name: string) => ["-algorithm", "EC", "-pkeyopt", `ec_paramgen_curve:${name}`];
-  const kinds: [key: readonly string[], kind: string][] = [
-    [keyKinds.rsa1024, "RSA with 1024 bits"],
-    [curve("P-224"), "EC P-224"],
-    [curve("brainpoolP256r1"), "EC with this curve"],
-    [["-algorithm", "RSA-PSS"], "this kind"],
-    [["-algorithm", "ED448"], "ED448"],
-  ];
-  for (const [key, kind] of kinds) {
-    using authority = await OpensslAuthority.create({ key });
-    await authority.issue();
-    await using server = await serveIssued(authority, "-cipher", "ALL:@SECLEVEL=0");
-    const words = `the certificate of its issuer "authority of openssl" has a key of ${kind}, ` +
-      "which TLS does not accept; issue both again, with keys of EC P-256 for example";
-    await assertRejects(server.port, "weak-key", words, authority);
+    await authority.issue(issued);
+    for (const versions of issued.key ? [["-tls1_2"], ["-tls1_3"]] : [[]]) {
+      await using server = await serveIssued(authority, ...versions, ...anyCipher);
+      await assertRejects(server.port, reason, words, authority);
+    }
   }
 });
 
 openssl.test("MasterClient.post() finds no weakness in a foreign authority", async () => {
   using foreign = await OpensslAuthority.create();
   await foreign.issue({ hash: "sha1" });
-  await using server = await serveIssued(foreign, "-cipher", "ALL:@SECLEVEL=0");
-  await assertRejects(
-    server.port,
-    "foreign-authority",
-    /^its certificate is not signed by ca\.crt: /,
-  );
+  await using server = await serveIssued(foreign, ...anyCipher);
+  const words = /^its certificate is not signed by ca\.crt: /;
+  await assertRejects(server.port, "foreign-authority", words);
 });

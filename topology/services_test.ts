@@ -111,17 +111,13 @@ Deno.test("resolveEnvironment() sends each kind of value as its text", () => {
 });
 
 Deno.test("resolveEnvironment() takes only keys that the document has", () => {
-  const facts: VariableFacts[] = ["constructor", "__proto__", "toString"].flatMap((from) => [
-    { from },
-    { from, as: "json" },
-  ]);
-  for (const environment of facts.map((it) => ({ V: it }))) {
-    for (const config of [{}, configOf("{}")]) {
-      assert.deepEqual(resolveEnvironment({ environment }, config), { variables: [], faults: [] });
+  for (const from of ["constructor", "__proto__", "toString"]) {
+    for (const facts of [{ from }, { from, as: "json" }] as VariableFacts[]) {
+      const variablesOf = (config: JsonObject) =>
+        resolveEnvironment({ environment: { V: facts } }, config).variables;
+      assert.deepEqual([variablesOf({}), variablesOf(configOf("{}"))], [[], []]);
+      assert.equal(variablesOf(configOf(`{"${from}": "given"}`))[0]!.value, "given");
     }
-    const config = configOf(`{"${environment.V.from}": "given"}`);
-    const { variables: [variable] } = resolveEnvironment({ environment }, config);
-    assert.equal(variable!.value, "given");
   }
 });
 

@@ -130,15 +130,13 @@ function largest() {
   return { lans, deckies };
 }
 
-Deno.test("validateTopology() accepts 1000 LANs and 10000 deckies and services", () => {
+Deno.test("validateTopology() accepts 1000 LANs, 10000 deckies and services", () => {
+  const { lans, deckies } = largest();
   const start = performance.now();
-  assert.deepEqual(problemsOf(largest()), []);
+  assert.deepEqual(problemsOf({ lans, deckies }), []);
   // About 50 ms; with a time that grows quadratically it would be some seconds.
   assert.ok(performance.now() - start < 3000);
-});
-
-Deno.test("validateTopology() rejects more, and then reports nothing else", () => {
-  const { lans, deckies } = largest();
+  // Of more, nothing else is reported.
   assert.deepEqual(problemsOf({ id: "", lans: [...lans, lan("x")], deckies }), [
     '[TOO_LARGE] topology "" at lans: it has 1001 LANs; at most 1000 are taken',
   ]);
