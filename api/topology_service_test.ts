@@ -271,17 +271,6 @@ onTls.test("POST /self-destruct keeps its turn between two applies", async (call
   assert.ok(!host.engine.containers.some(({ Names: [name] }) => name!.includes("11111111")));
 });
 
-onTls.test("POST /teardown, of the fleet form, does not wait for an apply", async (called) => {
-  const { host, api } = called;
-  host.engine.latencyMs = 50;
-  const applied = called.apply(oneLan);
-  await until(() => host.engine.requestCount > 0);
-  const { status } = await api.post("/teardown", { decky_id: null });
-  assert.deepEqual([status, host.row()?.versionHash ?? ""], [200, ""]);
-  assert.equal(await applied, 200);
-  await host.assertApplied(oneLan);
-});
-
 onTls.test("C6 POST /self-destruct goes on when its client has gone", async (called) => {
   const { host, service, api } = called;
   assert.equal(await called.apply(oneLan), 200);
