@@ -127,29 +127,13 @@ Deno.test("Agent.sendHeartbeat() changes nothing in Docker or the store", () =>
     assert.equal(Deno.statSync(setup.storePath).mtime?.getTime(), 1_000_000);
   }));
 
-Deno.test("Agent.sendHeartbeat() sends an error while Docker is down", () =>
-  withHeartbeats(async (setup, heartbeat) => {
-    setup.apply();
-    await setup.engine.stop();
-    const { heartbeat: made, received } = await heartbeat();
-    const { observed } = made.snapshot;
-    assert.ok(observed.kind === "failed");
-    assert.match(observed.error, /^Cannot observe Docker at .*docker\.sock: no such file/);
-    assert.deepEqual(received?.topology, {
-      topology_id: topologyId,
-      applied_version_hash: versionHash,
-      applied_at: 1_700_000_000,
-      last_error: null,
-      observed: { error: observed.error },
-      drift: { state: "unknown", detail: "Docker did not answer" },
-    });
-  }));
-
 Deno.test("Agent.sendHeartbeat() cuts an error of Docker to 200 characters", async () => {
   const sockets = (setup: AgentSetup) =>
     [1, 2, 3].map((it) => `${setup.path}/${"é😀".repeat(60)}${it}`);
-  await withHeartbeats(async (_setup, heartbeat) => {
-    const { observed } = (await heartbeat()).received?.topology!;
+  await withHeartbeats(async (setup, heartbeat) => {
+    setup.apply();
+    const { observed, ...topology } = (await heartbeat()).received?.topology!;
+    assert.deepEqual([topology.topology_id, topology.applied_at], [topologyId, 1_700_000_000]);
     assert.ok("error" in observed && observed.error.length <= 200);
     assert.match(observed.error, /^Cannot find Docker: none of /);
     assert.ok(observed.error.length >= 199 && observed.error.isWellFormed());

@@ -196,12 +196,11 @@ Deno.test("findDrift() distinguishes a network and a container of one name", () 
 });
 
 Deno.test("findDrift() finds a service that runs longer than its base", () => {
-  const up = (atLeast: number, atMost: number) => ({ uptime: { atLeast, atMost } });
   const left = ["web-http", "web-ssh"]
     .map((name) => `changed container ${name}: runs longer than web, whose network it shared`);
   assertDrift([
-    [{ web: up(1, 2) }, left],
-    [{ web: up(0, 60) }, []],
+    [{ web: { uptime: { atLeast: 1, atMost: 2 } } }, left],
+    [{ web: { uptime: { atLeast: 0, atMost: 60 } } }, []],
   ]);
 });
 
