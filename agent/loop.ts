@@ -92,12 +92,15 @@ class Loop {
     const [agent, scheduler] = [this.#agent, this.#scheduler];
     scheduler.checkStarted();
     const { isRecheck } = scheduler;
-    const snapshot = await agent.collector.collect(signal);
+    // A repair in a recheck would request the next recheck, without an end.
+    const snapshot = await agent.collector.collect(signal, { repairs: !isRecheck });
     // A snapshot that was interrupted is not of the host.
     if (signal.aborted) return;
     // An apply may have begun during the check.
     if (isRecheck && this.#isBusy) return scheduler.checkSkipped();
     const shouldSend = scheduler.shouldSend(agent.fingerprint(snapshot));
+    // The heartbeat is still due, so that another check follows at once, and repairs first.
+    if (shouldSend && isRecheck && agent.collector.canRepair(snapshot)) return;
     this.#report(snapshot, shouldSend || !isRecheck);
     if (shouldSend) await this.#send(snapshot, signal);
   }

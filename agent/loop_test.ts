@@ -16,7 +16,7 @@ import type { Fault } from "../tests/support/engine/faults.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { SeededRandom } from "../tests/support/random.ts";
 import { assertNoSecrets } from "../tests/support/secrets.ts";
-import { asWriter, execSql } from "../tests/support/store.ts";
+import { asWriter } from "../tests/support/store.ts";
 import type { MasterAnswer } from "../tests/support/tls_master.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { Wakeup } from "./schedule.ts";
@@ -441,27 +441,4 @@ test("S2 runLoop() repairs the store before it sends what a check found", async 
     assert.equal(setup.master.heartbeatCount, 2);
     assert.deepEqual(lines.filter((line) => line.includes("Cannot read the store")), []);
   }, { fallback: new FallbackStore(setup.storePath) });
-});
-
-test("S10 runLoop() does not check again for a repair that fails", async (setup) => {
-  setup.apply();
-  const triggers = ["INSERT", "UPDATE"].map((event) =>
-    `CREATE TRIGGER full_${event} BEFORE ${event} ON applied_topology
-     BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END;`
-  );
-  execSql(setup.storePath, triggers.join("\n"));
-  const fallback = new FallbackStore(setup.storePath);
-  await using loop = new WatchedLoop(setup, { fallback });
-  await until(() => loop.heartbeats.length > 0);
-  fallback.recordError(topologyId, "boom");
-  loop.wakeup.requestCheck();
-  await until(() => loop.heartbeats.at(-1)!.body.topology?.last_error === "boom");
-  // The checks after the change have ended by then.
-  await pause(8_000);
-  const works = loop.works();
-  await pause(6_000);
-  assert.deepEqual([loop.works(), fallback.problem !== null], [works, true]);
-  // A check of the same kind repairs, once the file can be written.
-  execSql(setup.storePath, "DROP TRIGGER full_INSERT; DROP TRIGGER full_UPDATE");
-  await until(() => fallback.problem === null);
 });

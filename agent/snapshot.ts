@@ -103,13 +103,13 @@ export class SnapshotCollector {
   }
 
   /**
-   * Reads the store and asks the engine; what fails becomes part of the snapshot. With a fallback it
-   * repairs the store. Never throws.
+   * Reads the store and asks the engine; what fails becomes part of the snapshot. With `repairs` it
+   * quarantines a damaged store, and writes what could not be written before. Never throws.
    */
-  async collect(signal: AbortSignal): Promise<HostSnapshot> {
+  async collect(signal: AbortSignal, { repairs = true } = {}): Promise<HostSnapshot> {
     const { sockets, networkPrefixes, containerPrefixes, log } = this.#options;
     let expected: Promise<Expected> | null = null;
-    const readExpected = () => expected ??= this.#readExpected(signal);
+    const readExpected = () => expected ??= this.#readExpected(signal, repairs);
     let socket: string | null = null;
     try {
       socket = findSocket(sockets);
@@ -135,14 +135,19 @@ export class SnapshotCollector {
     }
   }
 
+  /** Returns true when a collection with `repairs` has something to repair. */
+  canRepair({ store }: HostSnapshot): boolean {
+    return this.#store.canRepair(store);
+  }
+
   /** Closes the store. */
   close(): void {
     this.#store.close();
   }
 
   /** Never throws. */
-  async #readExpected(signal: AbortSignal): Promise<Expected> {
-    const store = await this.#store.readStatus(signal);
+  async #readExpected(signal: AbortSignal, repairs: boolean): Promise<Expected> {
+    const store = await this.#store.readStatus(signal, { repairs });
     const { storePath } = this.#options;
     const refused = store.kind === "ok"
       ? readRefusedPush(storePath, store.applied.topologyId)

@@ -37,15 +37,15 @@ export class StoreReader {
   }
 
   /**
-   * Returns what counts: the file's content, or what the fallback keeps. With a fallback, quarantines a
-   * damaged file and writes what is kept in memory. Never throws.
+   * Returns what counts: the file's content, or what the fallback keeps. With a fallback and `repairs`,
+   * quarantines a damaged file and writes what is kept in memory. Never throws.
    */
-  async readStatus(signal: AbortSignal): Promise<StoreStatus> {
+  async readStatus(signal: AbortSignal, { repairs = true } = {}): Promise<StoreStatus> {
     const path = this.#path;
     const fallback = this.#fallback;
     try {
-      if (fallback && fallback.problem !== null) await fallback.tryRecover();
-      const stored = await this.#readOrQuarantine(signal);
+      if (repairs && fallback && fallback.problem !== null) await fallback.tryRecover();
+      const stored = await this.#readOrQuarantine(signal, repairs);
       const applied = fallback ? fallback.resolve(stored) : stored;
       const writeError = findWriteError(path);
       const details = [
@@ -61,6 +61,13 @@ export class StoreReader {
     }
   }
 
+  /** Returns true when a reading with `repairs` has something to repair. */
+  canRepair(status: StoreStatus): boolean {
+    if (!this.#fallback) return false;
+    return this.#fallback.problem !== null ||
+      (status.kind === "unreadable" && status.reason === "damaged");
+  }
+
   /** Returns the row of the file that is at the path now. Throws what SQLite says, or `CorruptStoreError`. */
   current(signal: AbortSignal): Promise<AppliedTopology | null> {
     return retryWhileLocked(() => this.#read(), signal);
@@ -72,19 +79,18 @@ export class StoreReader {
     this.#rows = null;
   }
 
-  async #readOrQuarantine(signal: AbortSignal): Promise<AppliedTopology | null> {
-    const fallback = this.#fallback;
+  async #readOrQuarantine(signal: AbortSignal, repairs: boolean): Promise<AppliedTopology | null> {
     try {
       return await this.current(signal);
     } catch (error) {
+      const fallback = this.#fallback;
       if (!fallback || storeReason(error) !== "damaged") throw error;
-    }
-    await fallback.tryRecover();
-    try {
-      return await this.current(signal);
-    } catch (error) {
+      if (repairs) {
+        await fallback.tryRecover();
+        return await this.#readOrQuarantine(signal, false);
+      }
       // A damaged file that cannot be quarantined counts as empty.
-      if (storeReason(error) === "damaged" && fallback.problem !== null) return null;
+      if (fallback.problem !== null) return null;
       throw error;
     }
   }

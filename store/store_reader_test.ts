@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { crashInAChange, execSql, never, StorePlace } from "../tests/support/store.ts";
+import { AgentSetup, document, topologyId, versionHash } from "../tests/support/agent_setup.ts";
+import { crashInAChange, execSql, never, runSql, StorePlace } from "../tests/support/store.ts";
+import { FallbackStore } from "./recovery.ts";
 import { StoreReader } from "./store_reader.ts";
 
 /** Reads the version hash; null on an idle host. */
@@ -161,4 +163,30 @@ test("S14 StoreReader.current() reads a copy with an equal change counter", asyn
   // As cp does: the inode and the size stay the same.
   Deno.writeFileSync(path, bytes);
   assert.equal(await read(), "h2");
+});
+
+/** Lets only updates fail; what is kept in memory is written by other statements. */
+const failUpdates = "CREATE TRIGGER full BEFORE UPDATE ON applied_topology " +
+  "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+
+Deno.test("Agent.collect() writes what memory keeps only if it repairs", async () => {
+  await using setup = await AgentSetup.create();
+  setup.changeStore((store) => store.put(topologyId, "h1", "{}"));
+  runSql(setup.storePath, failUpdates);
+  const fallback = new FallbackStore(setup.storePath);
+  const agent = setup.newAgent({ fallback, master: null });
+  try {
+    const { snapshot } = await agent.sendHeartbeat(never);
+    fallback.recover();
+    fallback.put(topologyId, versionHash, document);
+    const { mtime } = Deno.statSync(setup.storePath);
+    const changed = await agent.collector.collect(never, { repairs: false });
+    assert.notEqual(agent.fingerprint(changed), agent.fingerprint(snapshot));
+    assert.ok(fallback.problem);
+    assert.deepEqual(Deno.statSync(setup.storePath).mtime, mtime);
+    const { body } = await agent.sendHeartbeat(never);
+    assert.deepEqual([body.topology?.applied_version_hash, fallback.problem], [versionHash, null]);
+  } finally {
+    agent.close();
+  }
 });
