@@ -3,6 +3,7 @@ import { shorten } from "../host/log.ts";
 import { replacePrivateFile } from "../host/new_file.ts";
 import { besideStore } from "./file.ts";
 
+const fileName = "problems.json";
 const maximumCount = 20;
 const maximumTextLength = 500;
 const maximumFileBytes = 64 * 2 ** 10;
@@ -16,15 +17,10 @@ export interface Problem {
   readonly text: string;
 }
 
-/** Returns the path of the file of problems beside the store at `storePath`. */
-export function problemsPathOf(storePath: string): string {
-  return besideStore(storePath, "problems.json");
-}
-
 /** Reads the last problems, the newest at the end; none from a file that is not as expected. */
 export function readProblems(storePath: string): readonly Problem[] {
   try {
-    const text = readSmallFile(problemsPathOf(storePath), maximumFileBytes);
+    const text = readSmallFile(besideStore(storePath, fileName), maximumFileBytes);
     const value = text === null ? [] : JSON.parse(text);
     return Array.isArray(value) && value.every(isProblem) ? value.slice(-maximumCount) : [];
   } catch {
@@ -48,7 +44,7 @@ export function recordProblem(storePath: string, level: Problem["level"], text: 
   const problems = [...readProblems(storePath), problem].slice(-maximumCount);
   try {
     const lines = problems.map((it) => JSON.stringify(it)).join(",\n");
-    replacePrivateFile(problemsPathOf(storePath), `[${lines}]\n`);
+    replacePrivateFile(besideStore(storePath, fileName), `[${lines}]\n`);
   } catch {
     // The disk may be full or the folder read-only; both are reported elsewhere.
   }

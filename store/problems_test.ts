@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { makeFifo } from "../tests/support/requirements.ts";
-import { type Problem, problemsPathOf, readProblems, recordProblem } from "./problems.ts";
+import { type Problem, readProblems, recordProblem } from "./problems.ts";
 
 /** A state folder with a file of problems. */
 class StateFolder extends TemporaryFolder {
   readonly storePath = `${this.path}/topology.db`;
-  readonly problemsPath = problemsPathOf(this.storePath);
+  readonly problemsPath = `${this.path}/problems.json`;
 
   texts(): string[] {
     return readProblems(this.storePath).map(({ text }) => text);

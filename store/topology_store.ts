@@ -26,16 +26,17 @@ const createTable = `
 const createOneRowIndex = `
   CREATE UNIQUE INDEX IF NOT EXISTS applied_topology_one_row ON applied_topology ((1))`;
 
-const columns = "topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error";
-
 const selectNewestId = `
   SELECT iif(typeof(topology_id) = 'text' AND octet_length(topology_id) <= ${maximumIdBytes},
     topology_id, '(unreadable)') AS id
   FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1`;
 
-const insertRow = `INSERT INTO applied_topology (${columns}) VALUES (?, ?, ?, ?, ?)`;
+/** Takes id, hash, document, time and error. */
+const insertRow = `
+  INSERT INTO applied_topology
+    (topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error)
+    VALUES (?, ?, ?, ?, ?)`;
 
-/** Takes id, hash, document, time and null. */
 const upsert = `${insertRow}
   ON CONFLICT (topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
     hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at,
@@ -56,14 +57,6 @@ export class AlreadyApplied extends Error {
   }
 }
 
-/** How to open a store. */
-export interface StoreOptions {
-  /** How long to wait for a lock of another process, in milliseconds; 5 s by default. */
-  readonly busyTimeoutMs?: number;
-  /** Returns the time in milliseconds since 1970. */
-  readonly now?: () => number;
-}
-
 /**
  * Stores the topology that was applied last: one row in an SQLite file. It is a cache: Docker knows what
  * runs, the master what should run. Its methods throw what SQLite says, or `CorruptStoreError`.
@@ -79,11 +72,11 @@ export class TopologyStore implements Disposable {
     this.#now = now;
   }
 
-  /** Opens the file at `path`; creates it, and its folder, when it is absent. */
-  static open(
-    path: string,
-    { busyTimeoutMs = 5_000, now = Date.now }: StoreOptions = {},
-  ): TopologyStore {
+  /**
+   * Opens the file at `path`; creates it, and its folder, when it is absent. Statements block for up to
+   * `busyTimeoutMs` for a lock of another process; `now` returns milliseconds since 1970.
+   */
+  static open(path: string, { busyTimeoutMs = 5_000, now = Date.now } = {}): TopologyStore {
     return new TopologyStore(openForWriting(path, busyTimeoutMs), path, now);
   }
 
@@ -122,7 +115,9 @@ export class TopologyStore implements Disposable {
    * none is known yet, so that a teardown finds what a partial apply left. Throws as `put()` does.
    */
   recordError(topologyId: string, message: string, document: string = unknownDocument): void {
-    const error = firstCharacters(message, maximumErrorLength);
+    // A pair of surrogates is one character, as in the first agent.
+    const characters = [...message.slice(0, 2 * maximumErrorLength)].slice(0, maximumErrorLength);
+    const error = characters.join("").toWellFormed();
     const sorted = sortedDocument(topologyId, "", document);
     this.#change(topologyId, (database) => {
       const { changes } = database.prepare(updateError).run(error, sorted, topologyId);
@@ -238,9 +233,4 @@ function sortedDocument(topologyId: string, versionHash: string, document: strin
   // It is ASCII.
   if (sorted.length <= maximumDocumentBytes) return sorted;
   throw new RangeError("Cannot store the topology: a document of over 32 MiB");
-}
-
-/** Returns the first characters; a pair of surrogates is one, as in the first agent. */
-function firstCharacters(text: string, count: number): string {
-  return [...text.slice(0, 2 * count)].slice(0, count).join("").toWellFormed();
 }

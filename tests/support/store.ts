@@ -4,7 +4,7 @@ import { FileLock } from "../../host/lock.ts";
 import { lockPathOf } from "../../store/file.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { StoreReader } from "../../store/store_reader.ts";
-import { type StoreOptions, TopologyStore } from "../../store/topology_store.ts";
+import { TopologyStore } from "../../store/topology_store.ts";
 import { TemporaryFolder } from "./environment.ts";
 import type { StoreOrder } from "./programs/store_worker.ts";
 
@@ -17,7 +17,7 @@ export class StorePlace implements Disposable {
   readonly folder = this.#folder.path;
   readonly path = `${this.folder}/topology.db`;
 
-  open(options: StoreOptions = {}): TopologyStore {
+  open(options?: Parameters<typeof TopologyStore.open>[1]): TopologyStore {
     return TopologyStore.open(this.path, options);
   }
 
