@@ -102,7 +102,6 @@ export function findRemovals(
   const plannedNetworks = new Map(plan?.networks.map((it) => [it.name, it]));
   const plannedContainers = new Map(plan?.containers.map((it) => [it.name, it]));
   const containerByName = new Map(inventory.containers.map((it) => [it.name, it]));
-  const removal = <Info>(actual: Info): Removal<Info> => remove(actual, "teardown");
   const networks = inventory.networks.filter((actual) =>
     isOurNetwork(plannedNetworks.get(actual.name), actual, id)
   );
@@ -112,8 +111,10 @@ export function findRemovals(
     return isOurContainer(planned, actual, { base, id });
   });
   const changes = {
-    networks: networks.sort((a, b) => compareCodePoints(b.name, a.name)).map(removal),
-    containers: containers.map(removal),
+    networks: networks.sort((a, b) => compareCodePoints(b.name, a.name)).map((it) =>
+      remove(it, "teardown")
+    ),
+    containers: containers.map((it) => remove(it, "teardown")),
   };
   return { ...changes, obstacles: findForeignGuests(changes, inventory) };
 }
@@ -140,14 +141,12 @@ function findNetworkChanges(
     const namesakes = unplanned.get(network.name) ?? [];
     unplanned.delete(network.name);
     const ours = namesakes.filter((actual) => isOurNetwork(network, actual, id));
-    obstacles.push(
-      ...namesakes.filter((actual) => !ours.includes(actual))
-        .map((actual) => {
-          const details = [`driver ${actual.driver}`, actual.subnets.join(" ")];
-          const claim = networkClaim(actual, id);
-          return describeForeign(actual, "network", { claim, details, advice: "remove it" });
-        }),
-    );
+    for (const actual of namesakes.filter((it) => !ours.includes(it))) {
+      const details = [`driver ${actual.driver}`, actual.subnets.join(" ")];
+      const claim = networkClaim(actual, id);
+      const advice = "remove it";
+      obstacles.push(describeForeign(actual, "network", { claim, details, advice }));
+    }
     const reason = reasonToCreate(network, ours);
     if (reason === null) continue;
     removals.push(...ours.map((actual) => remove(actual, reason)));

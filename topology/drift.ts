@@ -29,11 +29,10 @@ export type Drift =
   & { readonly state: "consistent" | "drifted" }
   & { readonly [kind in (typeof driftKinds)[number]]: readonly Difference[] };
 
-const emptyPlan: Plan = { topologyId: "", networks: [], containers: [] };
-
 /** Compares what exists with the plan, or with nothing when the host is idle. */
 export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
-  const { topologyId: id, ...planned } = plan ?? emptyPlan;
+  const planned = plan ?? { topologyId: "", networks: [], containers: [] };
+  const { topologyId: id } = planned;
   const found: Record<(typeof driftKinds)[number], Difference[]> = {
     missing: [],
     stopped: [],
@@ -95,14 +94,12 @@ interface ObjectDifference {
   readonly detail: string;
 }
 
-const missing: ObjectDifference = { kind: "missing", detail: "" };
-
 function compareNetwork(
   planned: PlannedNetwork,
   actual: NetworkInfo | undefined,
   id: string,
 ): ObjectDifference | null {
-  if (!actual) return missing;
+  if (!actual) return { kind: "missing", detail: "" };
   const claim = networkClaim(actual, id);
   const change = isForeign(claim) ? describeClaim(claim, actual) : networkChange(planned, actual);
   return change === null ? null : changed(change);
@@ -113,7 +110,7 @@ function compareContainer(
   actual: ContainerInfo | undefined,
   { base, id }: { base: ContainerInfo | undefined; id: string },
 ): ObjectDifference | null {
-  if (!actual) return missing;
+  if (!actual) return { kind: "missing", detail: "" };
   if (!isRunning(actual)) return { kind: "stopped", detail: actual.state };
   if (actual.state !== "running") return { kind: "unhealthy", detail: actual.state };
   const claim = claimAs(planned, actual, id);

@@ -118,10 +118,10 @@ function isFirstAgentService({ name, labels, networkMode }: ContainerInfo): bool
 
 /** Describes a claim for an operator; empty without our label. */
 export function describeClaim(claim: Claim, { labels }: Pick<NetworkInfo, "labels">): string {
-  if (claim === "other") return `of topology ${labels.get(topologyLabel)}`;
   return {
     none: "",
     own: "of this topology",
+    other: `of topology ${labels.get(topologyLabel)}`,
     inherited: "its labels came with its image",
     misnamed: "its label names this topology, its name does not",
   }[claim];

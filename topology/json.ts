@@ -76,20 +76,15 @@ class JsonReader {
     const object: { [key: string]: Json } = Object.create(null);
     this.#items("}", depth, () => {
       if (this.#peek() !== '"') throw this.#unexpected();
-      const key = this.#key();
+      const key = this.#string();
+      if (/^\d{1,10}$/.test(key) && ++this.#numericKeys > maximumNumericKeys) {
+        throw new DocumentError(`it holds more than ${maximumNumericKeys} keys that are numbers`);
+      }
       if (this.#peek() !== ":") throw this.#unexpected();
       this.#at++;
       object[key] = this.#value(depth + 1);
     });
     return object;
-  }
-
-  #key(): string {
-    const key = this.#string();
-    if (/^\d{1,10}$/.test(key) && ++this.#numericKeys > maximumNumericKeys) {
-      throw new DocumentError(`it holds more than ${maximumNumericKeys} keys that are numbers`);
-    }
-    return key;
   }
 
   #list(depth: number): Json[] {

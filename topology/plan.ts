@@ -12,7 +12,9 @@ import {
 type Labels = Readonly<Record<string, string>>;
 
 /** The body of `POST /networks/create`. */
-export type NetworkRequest = ReturnType<typeof networkRequest> & { readonly EnableIPv6?: false };
+export type NetworkRequest = ReturnType<typeof planLan>["request"] & {
+  readonly EnableIPv6?: false;
+};
 
 /** The body of `POST /containers/create`; engines before API 1.44 accept only one endpoint. */
 export interface ContainerRequest {
@@ -133,7 +135,7 @@ export interface Plan {
 /** Plans a topology; names, labels and digests are a contract with the master (docs/topology.md). */
 export async function planTopology(topology: Topology, options: PlanOptions): Promise<Plan> {
   const prefix = namePrefix(topology.id);
-  const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
+  const lans: PlannedNetwork[] = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
   const deckies = topology.deckies.map((decky) => planDecky(decky, { topology, prefix, options }));
   const networks = await mapInParallel(
     lans,
@@ -193,9 +195,10 @@ function networkName(lan: string, prefix: string): string {
   return prefix + lan.toLowerCase();
 }
 
-function networkRequest(name: string, { subnet, isDmz }: Lan, id: string) {
+function planLan({ name: lan, subnet, isDmz }: Lan, id: string, prefix: string) {
+  const name = networkName(lan, prefix);
   const labels: Labels = { [topologyLabel]: id };
-  return {
+  const request = {
     Name: name,
     CheckDuplicate: true,
     Driver: "bridge",
@@ -203,12 +206,7 @@ function networkRequest(name: string, { subnet, isDmz }: Lan, id: string) {
     IPAM: { Driver: "default", Config: [{ Subnet: subnet }] },
     Labels: labels,
   } as const;
-}
-
-function planLan(lan: Lan, id: string, prefix: string): PlannedNetwork {
-  const name = networkName(lan.name, prefix);
-  const request = networkRequest(name, lan, id);
-  return { name, subnet: lan.subnet, internal: !lan.isDmz, request };
+  return { name, subnet, internal: !isDmz, request };
 }
 
 interface DeckyContext {

@@ -6,10 +6,8 @@ import { type JsonCursor, readShapes, shapeOf } from "./json_cursor.ts";
 /** A port as Docker writes it: `53/udp`. */
 export type Port = `${number}/${"tcp" | "udp"}`;
 
+/** The capabilities that a service may have besides the engine's default ones. */
 const allowedCapabilities = ["NET_BIND_SERVICE", "NET_RAW", "NET_ADMIN"] as const;
-
-/** A capability that a service may have besides the engine's default ones. */
-export type Capability = (typeof allowedCapabilities)[number];
 
 /** How an environment variable gets its value. */
 export interface VariableFacts {
@@ -35,7 +33,7 @@ export interface ServiceFacts {
   }[];
   /** By the variable's name. */
   readonly environment?: { readonly [variable: string]: VariableFacts };
-  readonly capabilities?: readonly Capability[];
+  readonly capabilities?: readonly (typeof allowedCapabilities)[number][];
   /** The name of the folder on the host, and where it appears in the container. */
   readonly artifacts?: { readonly directory: string; readonly container: string };
   /** Whether it runs with `no-new-privileges`, because it was tried with its image. */

@@ -63,11 +63,10 @@ function topologyAt(id: string, place: string): string {
 
 /** Checks that each LAN's bridge has a port for each of its deckies. */
 function checkBridges(lans: readonly Lan[], deckies: readonly Decky[]): string[] {
-  const onLans = deckies.flatMap(({ addressByLan }) => [...addressByLan.keys()]);
-  const countByLan = new Map<string, number>();
-  for (const lan of onLans) countByLan.set(lan, (countByLan.get(lan) ?? 0) + 1);
+  const places = deckies.flatMap(({ addressByLan }) => [...addressByLan.keys()]);
+  const placesByLan = Map.groupBy(places, (lan) => lan);
   return lans.flatMap(({ name }, index) => {
-    const count = countByLan.get(name) ?? 0;
+    const count = placesByLan.get(name)?.length ?? 0;
     if (count <= maximumDeckiesOnLan) return [];
     const fault = `${count} deckies are on it; a bridge takes at most ${maximumDeckiesOnLan}`;
     return [problem("TOO_LARGE", named(name, `lans[${index}]`), fault)];
@@ -193,8 +192,7 @@ export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): s
   const names: TakenNames = { byBases: new Set(), firstByContainer: new Map() };
   const lanByName = knownLans(lans);
   return deckies.flatMap((decky, index) => [
-    ...checkDeckyNames(decky, index),
-    ...checkContainerNames(decky, index, names),
+    ...checkDeckyNames(decky, index, names),
     ...checkAddresses(decky, index, lanByName),
     ...checkImages(decky, index, images),
   ]);
@@ -202,16 +200,6 @@ export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): s
 
 function serviceAt(decky: string, service: string, place: string): string {
   return `service ${excerpt(service)} of ${named(decky, place)}`;
-}
-
-function checkDeckyNames(decky: Decky, index: number): string[] {
-  const place = `deckies[${index}]`;
-  return [
-    ...checkName(decky.name, named(decky.name, `${place}.name`)),
-    ...decky.services.flatMap((service, at) =>
-      checkName(service, serviceAt(decky.name, service, `${place}.services[${at}]`))
-    ),
-  ];
 }
 
 /** Checks the images of a decky's services, those of the document and those that are configured. */
@@ -244,30 +232,31 @@ interface TakenNames {
   readonly firstByContainer: Map<string, string>;
 }
 
-/** Checks the names of a decky's containers, `<decky>` and `<decky>-<service>`, and adds them. */
-function checkContainerNames(
-  { name: deckyName, services }: Decky,
+/** Checks names, and those of the containers, `<decky>` and `<decky>-<service>`, and adds these. */
+function checkDeckyNames(
+  { name: decky, services }: Decky,
   index: number,
   { byBases, firstByContainer }: TakenNames,
 ): string[] {
   const place = `deckies[${index}]`;
-  const containers = [[deckyName, named(deckyName, `${place}.name`)] as const];
+  const base = { name: decky, container: decky, subject: named(decky, `${place}.name`) };
+  const all = [base].concat(services.map((name, at) => {
+    const subject = serviceAt(decky, name, `${place}.services[${at}]`);
+    return { name, container: `${decky}-${name}`, subject };
+  }));
   // Reports two deckies with one name once, not again for each service that both have.
-  if (!byBases.has(deckyName)) {
-    containers.push(...services.map((service, at) => {
-      const subject = serviceAt(deckyName, service, `${place}.services[${at}]`);
-      return [`${deckyName}-${service}`, subject] as const;
-    }));
-  }
-  byBases.add(deckyName);
-  return containers.flatMap(([name, subject]) => {
+  const compared = byBases.has(decky) ? [base] : all;
+  byBases.add(decky);
+  const doubles = compared.flatMap(({ container, subject }) => {
     // Longer names are malformed; comparing thousands with a huge common start takes too long.
-    if (name.length > maximumNameLength) return [];
-    const first = firstByContainer.get(name);
-    if (first === undefined) firstByContainer.set(name, subject);
-    const fault = first && `its container ${excerpt(name)} has the same name as that of ${first}`;
+    if (container.length > maximumNameLength) return [];
+    const first = firstByContainer.get(container);
+    if (first === undefined) firstByContainer.set(container, subject);
+    const shown = excerpt(container);
+    const fault = first && `its container ${shown} has the same name as that of ${first}`;
     return fault ? [problem("DECKY_NAME_DUP", subject, fault)] : [];
   });
+  return [...all.flatMap(({ name, subject }) => checkName(name, subject)), ...doubles];
 }
 
 interface KnownLan {
