@@ -6,24 +6,24 @@ import { findFault, isNamed, nameIn } from "../master/chain.ts";
 import { timeOf, TrustError, validityOf } from "../master/trust.ts";
 import { plainName } from "../master/x509.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
-import { identityOf, installIssued, masterFindings, type ValidIdentity } from "./master.ts";
+import { installIssued, readIdentity, tryMaster, type ValidIdentity } from "./master.ts";
 import { describe, look, makeOwner, mayUse, moveAway, quotePath, reading } from "./system.ts";
 
 /** The agent did not exist before this time, in milliseconds since 1970. */
 const earliest = Date.UTC(2026, 0, 1);
 const allFiles = ["ca.crt", "worker.crt", "worker.key"] as const;
 
+/** What says how to set the clock. */
+type SystemdHost = Pick<DoctorContext, "withSystemd">;
+
 /** Checks whether the clock can be right; `now` is in milliseconds since 1970. */
-export function checkClock(
-  context: Pick<DoctorContext, "withSystemd">,
-  now = Date.now(),
-): Result {
+export function checkClock(context: SystemdHost, now = Date.now()): Result {
   const text = `it is ${timeOf(now)} by this host's clock`;
   if (now >= earliest) return ok(text);
   return failed(`${text}, which cannot be right: no certificate is valid then`, setClock(context));
 }
 
-function setClock(context: Pick<DoctorContext, "withSystemd">): string {
+function setClock(context: SystemdHost): string {
   return context.withSystemd("set the clock", "timedatectl set-ntp true");
 }
 
@@ -42,7 +42,7 @@ export function checkValidity(context: DoctorContext): Promise<Result> {
     const { at, file } = certificates.validTo;
     const renew = installIssued(context, ...file === "ca.crt" ? [file] : [file, "worker.key"]);
     if (at > now) return warning(problem, renew);
-    const { failure } = await masterFindings(context);
+    const { failure } = await context.once(tryMaster);
     if (!(failure instanceof TrustError && failure.reason === "expired")) {
       return failed(problem, renew);
     }
@@ -56,14 +56,13 @@ async function withIdentity(
   context: DoctorContext,
   check: (identity: ValidIdentity) => Promise<Result> | Result,
 ): Promise<Result> {
-  if (!needsCertificates(context)) return skipped(notNeeded);
-  const identity = await identityOf(context);
+  if (!needsCertificates(context)) return notNeeded;
+  const identity = await context.once(readIdentity);
   if (identity.kind === "invalid") return skipped("the certificates cannot be used");
   return await check(identity);
 }
 
-/** Why the checks of certificates are skipped. */
-const notNeeded = "neither master-host nor listen is set";
+const notNeeded = skipped("neither master-host nor listen is set");
 
 function needsCertificates({ config: { configuration } }: DoctorContext): boolean {
   return configuration.agent.master !== null || configuration.listen !== null;
@@ -76,7 +75,7 @@ function plainNameIn(it: X509Certificate, whose: "subject" | "issuer" = "subject
 
 /** Returns who the certificates of this host are, for a report; nothing else of them. */
 export async function certificateLines(context: DoctorContext): Promise<string[]> {
-  const identity = await identityOf(context);
+  const identity = await context.once(readIdentity);
   if (identity.kind === "invalid") return [identity.problem.message];
   const linesOf = (file: string) => (it: X509Certificate) => [
     `${file}: subject ${plainNameIn(it)}, issuer ${plainNameIn(it, "issuer")}`,
@@ -108,16 +107,15 @@ export function checkAuthority(context: DoctorContext): Promise<Result> {
 
 /** Checks that the three files exist, can be read, are PEM, and fit each other. */
 export async function checkCertificates(context: DoctorContext): Promise<Result> {
-  if (!needsCertificates(context)) return skipped(notNeeded);
+  if (!needsCertificates(context)) return notNeeded;
   for (const name of allFiles) {
     const problem = await findFileProblem(context, name);
     if (problem) return problem;
   }
-  const identity = await identityOf(context);
+  const identity = await context.once(readIdentity);
   if (identity.kind === "valid") {
-    const [own] = identity.chain;
-    const folder = context.agent.agentDirectory;
-    return ok(`${folder}: worker.crt names ${plainNameIn(own)}, worker.key fits it`);
+    const name = plainNameIn(identity.chain[0]);
+    return ok(`${context.agent.agentDirectory}: worker.crt names ${name}, worker.key fits it`);
   }
   const { path, reason, message } = identity.problem;
   return failed(message, installIssued(context, ...replacements(path, reason)));
@@ -128,18 +126,14 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
   const path = `${folder}/${name}`;
   const user = context.agentUser;
   const info = await look(path);
+  const own = makeOwner(folder, user);
   const why = (text: string) => `Cannot use ${path}: ${text}`;
   if (info === "absent") {
     const absent = allFiles.filter((it) => !exists(`${folder}/${it}`));
     return failed(why("no such file"), installIssued(context, ...absent));
   }
-  const own = makeOwner(folder, user);
-  if (info === "forbidden") {
-    return failed(why(`user ${user.name} cannot enter a folder`), own);
-  }
-  if (!info.isFile) {
-    return failed(why("not a regular file"), moveAway(path));
-  }
+  if (info === "forbidden") return failed(why(`user ${user.name} cannot enter a folder`), own);
+  if (!info.isFile) return failed(why("not a regular file"), moveAway(path));
   const details = describe(info, context.accounts);
   // Anyone who has the key can send heartbeats in the name of this host.
   if (name === "worker.key" && ((info.mode ?? 0) & 0o007) !== 0) {

@@ -31,8 +31,8 @@ export function ok(...details: string[]): Result {
 }
 
 /** Makes the result of a check that could not be made, or was not needed. */
-export function skipped(why: string): Result {
-  return { state: "skipped", details: [why], fix: null };
+export function skipped(...details: string[]): Result {
+  return { state: "skipped", details, fix: null };
 }
 
 /** Makes the result for a problem with which the agent still works. */

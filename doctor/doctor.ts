@@ -24,24 +24,30 @@ export async function* examine(
   checks: readonly Check[],
   timeoutMs = examinationTimeoutMs,
 ): AsyncGenerator<Finding> {
-  const text = `no result within ${timeoutMs / 1000} s: something on this host hangs`;
-  const running = checks.map((check) => run(check, context));
+  const fix = `check the host without the doctor: ${context.config.lineOf("--once", "--json")}`;
+  const failure = (why: string) => failed(`Check failed: ${why}`, fix);
+  const running = checks.map(async (check) => await check.run(context));
   let index = 0;
-  for await (const result of inOrder(running, failed(text, reportOf(context)), timeoutMs)) {
+  for await (const result of inOrder(running, failure, timeoutMs)) {
     yield { check: checks[index++]!, result };
   }
 }
 
-/** Yields results in their order; `late` in place of each that has not come within `timeoutMs`. */
+/**
+ * Yields results in their order, and what `failure` makes of the reason in place of each that was
+ * rejected, or has not come within `timeoutMs`.
+ */
 export async function* inOrder<T>(
   running: readonly Promise<T>[],
-  late: T,
+  failure: (why: string) => T,
   timeoutMs: number,
 ): AsyncGenerator<T> {
+  const results = running.map((it) => it.catch((error) => failure(messageOf(error))));
   const { promise: timeUp, resolve } = Promise.withResolvers<T>();
-  const timer = setTimeout(() => resolve(late), timeoutMs);
+  const late = `no result within ${timeoutMs / 1000} s: something on this host hangs`;
+  const timer = setTimeout(() => resolve(failure(late)), timeoutMs);
   try {
-    for (const result of running) yield await Promise.race([result, timeUp]);
+    for (const result of results) yield await Promise.race([result, timeUp]);
   } finally {
     clearTimeout(timer);
   }
@@ -55,20 +61,8 @@ export function exitCodeOf(findings: readonly Finding[]): 0 | 1 | 2 | 3 {
   return codes.reduce<0 | 1 | 2 | 3>((worst, code) => code > worst ? code : worst, 0);
 }
 
-async function run(check: Check, context: DoctorContext): Promise<Result> {
-  try {
-    return await check.run(context);
-  } catch (error) {
-    const reason = error instanceof Deno.errors.NotCapable
-      ? forbiddenPath
-      : (error as Error).message;
-    return failed(`Check failed: ${reason}`, reportOf(context));
-  }
-}
-
-/** Returns how to see more. */
-function reportOf({ config }: DoctorContext): string {
-  return `check the host without the doctor: ${config.lineOf("--once", "--json")}`;
+function messageOf(error: Error): string {
+  return error instanceof Deno.errors.NotCapable ? forbiddenPath : error.message;
 }
 
 /** Reports which keys are set, where, and which values are wrong. */

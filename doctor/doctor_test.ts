@@ -58,7 +58,7 @@ Deno.test("examine() fails a check that throws or never ends", async () => {
   assert.deepEqual(broken?.details, ["Check failed: no idea"]);
   assert.equal(broken?.state, "failed");
   assert.equal(broken!.fix, "check the host without the doctor: agent --once --json");
-  assert.match(hung?.details[0] ?? "", /^no result within 0\.05 s/);
+  assert.match(hung?.details[0] ?? "", /^Check failed: no result within 0\.05 s/);
   assert.equal(hung?.state, "failed");
   assert.equal(well?.state, "ok");
 });

@@ -1,5 +1,4 @@
-import { describeDrift } from "../agent/snapshot.ts";
-import type { KnownDrift } from "../agent/snapshot.ts";
+import { describeDrift, type KnownDrift } from "../agent/snapshot.ts";
 import { readFailure } from "../docker/errors.ts";
 import {
   accessTo,
@@ -21,7 +20,7 @@ import {
 } from "../topology/inventory.ts";
 import { planDocument } from "../topology/plan.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
-import { applyAgain, storeOf } from "./storage.ts";
+import { applyAgain, readStore } from "./storage.ts";
 import { describe, look, mayUse, quotePath, reading, writing } from "./system.ts";
 import { readUnit } from "./unit.ts";
 
@@ -79,10 +78,9 @@ async function judgeSocket(
 ): Promise<Result> {
   const user = context.agentUser;
   if (info === "forbidden") {
-    return failed(
-      `${path}: user ${user.name} cannot enter ${folderOf(path)}`,
-      `let user ${user.name} enter ${folderOf(path)} (chmod or setfacl)`,
-    );
+    const enter = `enter ${folderOf(path)}`;
+    const text = `${path}: user ${user.name} cannot ${enter}`;
+    return failed(text, `let user ${user.name} ${enter} (chmod or setfacl)`);
   }
   if (info.isDirectory) {
     // Docker creates such a folder when a container mounts a missing socket.
@@ -90,9 +88,7 @@ async function judgeSocket(
     const fix = `remove the folder and restart the engine: rmdir ${quotePath(path)}${restart}`;
     return failed(`${path} is no socket, but a folder`, fix);
   }
-  if (!info.isSocket) {
-    return failed(`${path} is no socket`, setSocket(context, docker.socket));
-  }
+  if (!info.isSocket) return failed(`${path} is no socket`, setSocket(context, docker.socket));
   // The mode does not show everything, so the agent's own user tries to connect instead.
   if (user.uid !== context.user.uid && !mayUse(user, info, reading | writing)) {
     return judgeForbiddenSocket(context, path, info);
@@ -114,10 +110,8 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
   }
   for (const { socket, unit } of engines) {
     if (sockets.includes(socket) && readUnit(root, unit) !== null) {
-      return failed(
-        text,
-        context.withSystemd("start the engine", `systemctl enable --now ${unit}`),
-      );
+      const fix = context.withSystemd("start the engine", `systemctl enable --now ${unit}`);
+      return failed(text, fix);
     }
   }
   if (engines.some(({ socket }) => sockets.includes(socket))) {
@@ -126,11 +120,7 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
   return failed(text, restartEngine(context, sockets[0] ?? ""));
 }
 
-function judgeForbiddenSocket(
-  context: DoctorContext,
-  path: string,
-  info: Deno.FileInfo,
-): Result {
+function judgeForbiddenSocket(context: DoctorContext, path: string, info: Deno.FileInfo): Result {
   const user = context.agentUser;
   const gid = info.gid ?? 0;
   const group = context.accounts.groupName(gid);
@@ -158,9 +148,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
       return failed([`${path}: no program listens on it`, details], restart);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      if (!mayUse(user, info, reading | writing)) {
-        return judgeForbiddenSocket(context, path, info);
-      }
+      if (!mayUse(user, info, reading | writing)) return judgeForbiddenSocket(context, path, info);
       // The user was added to the group after this login.
       const group = accounts.groupName(info.gid ?? 0);
       const text = `permission denied: user ${user.name} is in group ${group}, but not in this ` +
@@ -188,11 +176,7 @@ const unreached: readonly string[] = [
   "not-listening",
 ];
 
-/** Lists the networks and containers that the agent manages, once. */
-function engineFindings(context: DoctorContext): Promise<EngineFindings> {
-  return context.once(askEngine);
-}
-
+/** Lists the networks and containers that the agent manages; for `context.once()`. */
 async function askEngine({ agent, options: { signal } }: DoctorContext): Promise<EngineFindings> {
   let socket: string | null = null;
   try {
@@ -215,7 +199,7 @@ async function askEngine({ agent, options: { signal } }: DoctorContext): Promise
 
 /** Checks that the engine answers, and reports its version. */
 export async function checkEngine(context: DoctorContext): Promise<Result> {
-  const found = await engineFindings(context);
+  const found = await context.once(askEngine);
   if (found.kind === "unreached") return skipped("its socket cannot be used");
   if (found.kind === "failed") return failed(found.error, restartEngine(context, found.socket));
   const { inventory, engine: { version, apiVersion, latencyMs } } = found.observation;
@@ -232,11 +216,10 @@ const namesShown = 3;
 
 /** Checks that Docker matches the applied topology. */
 export async function checkDrift(context: DoctorContext): Promise<Result> {
-  const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
+  const probes = [context.once(askEngine), context.once(readStore)] as const;
+  const [engine, stored] = await Promise.all(probes);
   if (engine.kind !== "listed") return skipped("the engine does not answer");
-  if (stored.kind !== "read" && stored.kind !== "absent") {
-    return skipped("the store was not read");
-  }
+  if (stored.kind !== "read" && stored.kind !== "absent") return skipped("the store was not read");
   const applied = stored.kind === "read" ? stored.applied : null;
   if (applied?.document === unknownDocument) return skipped("the store holds no document");
   const inventory = selectManaged(engine.observation.inventory, context.agent);
@@ -252,18 +235,16 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
     return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
   }
   if (found.state === "unknown") return warning(text, applyAgain(context));
-  return judgeDrift(context, { text, drift: found, inventory, applied });
+  return judgeDrift(context, text, found, inventory, applied);
 }
 
 /** Says what would make Docker as applied: an apply, the teardown of another topology, or neither. */
 function judgeDrift(
   context: DoctorContext,
-  { text, drift, inventory, applied }: {
-    readonly text: string;
-    readonly drift: Drift;
-    readonly inventory: Inventory;
-    readonly applied: AppliedTopology | null;
-  },
+  text: string,
+  drift: Drift,
+  inventory: Inventory,
+  applied: AppliedTopology | null,
 ): Result {
   const { ids, others } = ownersOf(drift, inventory);
   const details = [applied ? text : `nothing is applied, but there is: ${text}`];

@@ -32,12 +32,8 @@ export interface ValidIdentity {
 /** The certificates of this host, or why they cannot be used. */
 type Identity = ValidIdentity | { readonly kind: "invalid"; readonly problem: CertificateError };
 
-/** Reads the three files as the agent does, once. */
-export function identityOf(context: DoctorContext): Promise<Identity> {
-  return context.once(readIdentity);
-}
-
-async function readIdentity({ agent }: DoctorContext): Promise<Identity> {
+/** Reads the three files as the agent does; for `context.once()`. */
+export async function readIdentity({ agent }: DoctorContext): Promise<Identity> {
   try {
     const { certificates } = await new CertificateFolder(agent.agentDirectory).load();
     const chain = parseChain(certificates.certificate) as [X509Certificate, ...X509Certificate[]];
@@ -77,15 +73,10 @@ interface Findings {
   readonly failure: ConnectionError | TrustError | null;
 }
 
-/** Connects to the master step by step, once, and sends no request. */
-export function masterFindings(context: DoctorContext): Promise<Findings> {
-  return context.once(tryMaster);
-}
-
-async function tryMaster(context: DoctorContext): Promise<Findings> {
+/** Connects to the master step by step, and sends no request; for `context.once()`. */
+export async function tryMaster(context: DoctorContext): Promise<Findings> {
   const { master } = context.agent;
-  if (!master) return { step: "name", worked: [], failure: null };
-  return await tryServer(context, master);
+  return master ? await tryServer(context, master) : { step: "name", worked: [], failure: null };
 }
 
 async function tryServer(context: DoctorContext, server: MasterAddress): Promise<Findings> {
@@ -102,7 +93,7 @@ async function tryServer(context: DoctorContext, server: MasterAddress): Promise
     const elapsedMs = Math.round(performance.now() - startedAt);
     worked.push(`${hostAndPort(server)} accepts connections, within ${elapsedMs} ms`);
     step = "tls";
-    const identity = await identityOf(context);
+    const identity = await context.once(readIdentity);
     if (identity.kind === "invalid") {
       tcp.destroy();
       worked.push("TLS was not tried: the certificates cannot be used");
@@ -122,15 +113,13 @@ async function tryServer(context: DoctorContext, server: MasterAddress): Promise
 export async function checkMaster(context: DoctorContext): Promise<Result> {
   const { master } = context.agent;
   if (!master) return skipped("master-host is not set");
-  const { step, worked, failure } = await masterFindings(context);
+  const { step, worked, failure } = await context.once(tryMaster);
   if (failure) {
     const text = `Cannot reach the master at ${hostAndPort(master)}: ${failure.message}`;
-    return failed(
-      [text, ...worked],
-      fixServer(context, { step, failure }, "swarmctl-port", master.port),
-    );
+    const fix = fixServer(context, step, failure, "swarmctl-port", master.port);
+    return failed([text, ...worked], fix);
   }
-  if (step !== null) return { state: "skipped", details: worked, fix: null };
+  if (step !== null) return skipped(...worked);
   const report =
     "it did not refuse worker.crt; only a heartbeat shows whether it knows this host-uuid";
   return ok(...worked, context.callAgent(report, "--once"));
@@ -144,25 +133,21 @@ export async function checkLogListener(context: DoctorContext): Promise<Result> 
   const { step, worked, failure } = await tryServer(context, address);
   if (failure) {
     const text = `Cannot send log lines to ${hostAndPort(address)}: ${listenerProblem(failure)}`;
-    return warning(
-      [text, ...worked],
-      fixServer(context, { step, failure }, "syslog-port", logs.port),
-    );
+    const fix = fixServer(context, step, failure, "syslog-port", logs.port);
+    return warning([text, ...worked], fix);
   }
-  if (step !== null) return { state: "skipped", details: worked, fix: null };
-  return ok(
-    ...worked,
-    "on the master, the ingester must read the .json file that this listener writes: see " +
-      "whether DECNET_INGEST_LOG_FILE names it",
-  );
+  if (step !== null) return skipped(...worked);
+  const report =
+    "on the master, the ingester must read the .json file that this listener writes: " +
+    "see whether DECNET_INGEST_LOG_FILE names it";
+  return ok(...worked, report);
 }
-
-type FailedStep = Pick<Findings, "step"> & { readonly failure: ConnectionError | TrustError };
 
 /** Returns what lets the next connection to a server of the master succeed. */
 function fixServer(
   context: DoctorContext,
-  { step, failure }: FailedStep,
+  step: Findings["step"],
+  failure: NonNullable<Findings["failure"]>,
   key: "swarmctl-port" | "syslog-port",
   port: number,
 ): string {
@@ -176,7 +161,7 @@ function fixServer(
       ? `start the server on the master and check that it listens on port ${port}: ss -ltnp`
       : `let this host reach port ${port} of the master: check routes and packet filters`;
   }
-  const { config: { placeOf, defaultPort } } = context;
+  const { placeOf, defaultPort } = context.config;
   const usualPort = key === "syslog-port" ? usualLogPort : defaultPort;
   const fixPort = `correct ${key} ${placeOf(key)}; masters usually listen on ${usualPort}`;
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
@@ -233,16 +218,15 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
 
 async function tryApi(
   context: DoctorContext,
-  listen: { readonly host: string; readonly port: number },
+  listen: Pick<MasterAddress, "host" | "port">,
 ): Promise<Result> {
   const { options: { signal }, service: { isActive }, stateDirectory } = context;
   const where = hostAndPort(listen);
-  const { port } = listen;
   const host = wildcards.get(listen.host) ?? listen.host;
-  const identity = await identityOf(context);
+  const identity = await context.once(readIdentity);
   if (identity.kind === "invalid") return skipped("the certificates cannot be used");
   const [own] = identity.chain;
-  const address = { host, port, name: host, fingerprint: null };
+  const address = { host, port: listen.port, name: host, fingerprint: null };
   const limits = { timeoutMs: apiTimeoutMs, signal };
   const tcp = await connectTo(address, limits).catch((error: ConnectionError) => error);
   if (tcp instanceof ConnectionError) {
@@ -269,9 +253,8 @@ async function tryApi(
   }
   const fields = fieldsOf(own);
   if (!fields?.alternatives) {
-    const lack = "worker.crt has no name or address, so no master can verify it";
-    const fix = "on the master, issue worker.crt again with this host's address";
-    return warning(`${where}: ${lack}`, fix);
+    const text = `${where}: worker.crt has no name or address, so no master can verify it`;
+    return warning(text, "on the master, issue worker.crt again with this host's address");
   }
   return ok(`the agent listens on ${where}, as ${namesIn(fields)}`);
 }

@@ -1,6 +1,5 @@
 import { Engine } from "../docker/engine.ts";
 import { findSocket } from "../docker/observe.ts";
-import { forbiddenPath } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { timeOf } from "../master/trust.ts";
 import { listQuarantined } from "../store/file.ts";
@@ -9,7 +8,7 @@ import { readProblems } from "../store/problems.ts";
 import { certificateLines } from "./certificates.ts";
 import type { DoctorContext } from "./context.ts";
 import { inOrder } from "./doctor.ts";
-import { storeOf } from "./storage.ts";
+import { readStore } from "./storage.ts";
 import { look, readText } from "./system.ts";
 import { unitName } from "./unit.ts";
 
@@ -36,10 +35,10 @@ export async function* makeReport(
   parts: readonly ReportPart[],
   timeoutMs = reportTimeoutMs,
 ): AsyncGenerator<string> {
-  const running = parts.map(({ lines }) => linesOrWhy(lines, context));
-  const late = ["Cannot make this part: something on this host hangs"];
+  const running = parts.map(async ({ lines }) => await lines(context));
+  const failure = (why: string) => [`Cannot make this part: ${why}`];
   let index = 0;
-  for await (const lines of inOrder(running, late, timeoutMs)) {
+  for await (const lines of inOrder(running, failure, timeoutMs)) {
     const { heading } = parts[index++]!;
     yield [`\n== ${heading}`, ...lines.map(plainLine), ""].join("\n");
   }
@@ -54,27 +53,13 @@ function plainLine(line: string): string {
   }).join(" ").trimEnd();
 }
 
-async function linesOrWhy(
-  lines: ReportPart["lines"],
-  context: DoctorContext,
-): Promise<readonly string[]> {
-  try {
-    return await lines(context);
-  } catch (error) {
-    const isForbidden = error instanceof Deno.errors.NotCapable;
-    return [`Cannot make this part: ${isForbidden ? forbiddenPath : (error as Error).message}`];
-  }
-}
-
 /** The versions of the agent and of what it runs on. */
 async function versionLines(context: DoctorContext): Promise<string[]> {
   const { root, options: { versions } } = context;
   const release = readText(`${root}/etc/os-release`);
   const [, distribution = "unknown"] = /^PRETTY_NAME="?(.*?)"?$/m.exec(release ?? "") ?? [];
   return [
-    ...Object.entries(versions).filter(([, version]) => version !== null).map(([name, version]) =>
-      `${name} ${version}`
-    ),
+    ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
     `distribution ${distribution}`,
     `glibc ${await glibcVersion(root) ?? "unknown"}`,
     ...await engineLines(context),
@@ -119,14 +104,12 @@ const ownCommand = /^\s*Exec\w+\s*=\s*[@:+!|-]*[\w./-]*\/decnet-agent(?:\s[^;]*)
 
 /** The unit file and its drop-ins, as they lie on this host. */
 function unitLines(context: DoctorContext): string[] {
-  const { unit, isActive, isEnabled } = context.service;
+  const { config: { variables }, service: { unit, isActive, isEnabled } } = context;
   if (unit === null) return [`${unitName} is not installed`];
   const state = `${isActive ? "active" : "not active"}, ${isEnabled ? "enabled" : "not enabled"}`;
   return [
     unit.mask ? `${unit.path} is masked; ${state}` : state,
-    ...unit.sources.flatMap(({ path, text }) => {
-      return [`# ${path}`, ...withoutSecrets(text, context.config.variables)];
-    }),
+    ...unit.sources.flatMap(({ path, text }) => [`# ${path}`, ...withoutSecrets(text, variables)]),
   ];
 }
 
@@ -144,7 +127,7 @@ function withoutSecrets(text: string, variables: readonly string[]): string[] {
 /** What went wrong before: the store's errors, the agent's log, and stores that were damaged. */
 async function errorLines(context: DoctorContext): Promise<string[]> {
   const { storePath } = context.agent;
-  const store = await storeOf(context);
+  const store = await context.once(readStore);
   const applied = store.kind === "read" ? store.applied : null;
   const lastError = "detail" in store ? store.detail : applied?.lastError;
   const refused = applied && readRefusedPush(storePath, applied.topologyId);

@@ -32,7 +32,7 @@ Deno.test("makeReport() makes the rest when a part throws or hangs", async () =>
   const texts = await Array.fromAsync(makeReport({} as DoctorContext, parts, 50));
   assert.deepEqual(texts, [
     "\n== broken\nCannot make this part: no idea\n",
-    "\n== hung\nCannot make this part: something on this host hangs\n",
+    "\n== hung\nCannot make this part: no result within 0.05 s: something on this host hangs\n",
     "\n== well\none [31m\ntwo three\ntcp://…@host:1/ a@b\n",
   ]);
 });

@@ -88,10 +88,11 @@ export async function checkService(context: DoctorContext): Promise<Result> {
   return judgeSchedule(context);
 }
 
-/** Returns why an installed service cannot be started; null when it can. */
+/** Returns why an installed service cannot be started; null when it can, or this is unknown. */
 async function findFault(unit: Unit, context: DoctorContext): Promise<Result | null> {
   const { accounts, root, service: { user, groups, isActive } } = context;
   const { path, mask } = unit;
+  const again = `install the service again: ${installer(context)}`;
   if (mask !== null) {
     const state = isActive ? "runs, and may not be started again" : "may not be started";
     // A file that is written to the path of the mask is lost in /dev/null.
@@ -101,33 +102,25 @@ async function findFault(unit: Unit, context: DoctorContext): Promise<Result | n
     return warning(`${path} is masked: the service ${state}`, fix);
   }
   if (user === packagedUser && accounts.byName(user) === null) {
-    const text = `${path} runs as ${user}, and there is no such user`;
-    return warning(text, `install the service again: ${installer(context)}`);
+    return warning(`${path} runs as ${user}, and there is no such user`, again);
   }
   if (groups.includes(packagedGroup) && accounts.groupNumber(packagedGroup) === null) {
-    const text = `${path} adds group ${packagedGroup}, and there is no such group`;
-    return warning(text, `install the service again: ${installer(context)}`);
+    return warning(`${path} adds group ${packagedGroup}, and there is no such group`, again);
   }
-  return await findProgramProblem(unit, context);
-}
-
-/** Returns why the program of a unit cannot be started; null when it can, or this is unknown. */
-async function findProgramProblem(unit: Unit, context: DoctorContext): Promise<Result | null> {
   const { value = "", file } = unit.last("ExecStart") ?? {};
-  const path = programOf(value);
-  const info = path === null ? "forbidden" : await look(`${context.root}${path}`);
+  const program = programOf(value);
+  const info = program === null ? "forbidden" : await look(`${root}${program}`);
   if (info === "forbidden") return null;
-  const isProgram = info !== "absent" && info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
-  if (isProgram) return null;
+  if (info !== "absent" && info.isFile && ((info.mode ?? 0) & 0o111) !== 0) return null;
   const why = info === "absent" ? "does not exist" : "is no program";
-  const text = `${file} has the service run ${path}, which ${why}`;
-  if (file === unit.path) return warning(text, `install the service again: ${installer(context)}`);
+  const text = `${file} has the service run ${program}, which ${why}`;
+  if (file === path) return warning(text, again);
   return warning(text, `remove the lines with ExecStart from ${file}, then start it: ${start}`);
 }
 
 function judgeRun(unit: Unit, context: DoctorContext, agent: LockHolder | null): Result {
-  const { options: { versions }, config: { program }, root, stateDirectory } = context;
-  const { isActive, isEnabled, timer } = context.service;
+  const { options: { versions }, config: { program }, root, stateDirectory, service } = context;
+  const { isActive, isEnabled, timer } = service;
   if (!isActive) {
     return warning(`${unit.path} is installed, but not active`, `start the service: ${start}`);
   }
@@ -158,12 +151,12 @@ function judgeSchedule(context: DoctorContext): Result {
   const { cronFile, timer } = context.service;
   const absent = `${unitName} is not installed`;
   if (cronFile !== null) return ok(`${absent}; ${cronFile} runs checks`);
-  if (timer?.isEnabled) return ok(`${absent}; ${timerText(timer)}`);
-  if (timer) {
-    return warning(`${absent}; ${timerText(timer)}`, `enable ${timer.name} (systemctl enable)`);
+  if (!timer) {
+    const fix = `install the service: ${installer(context)}`;
+    return warning(`${absent}, and no agent is running`, fix);
   }
-  const fix = `install the service: ${installer(context)}`;
-  return warning(`${absent}, and no agent is running`, fix);
+  const text = `${absent}; ${timerText(timer)}`;
+  return timer.isEnabled ? ok(text) : warning(text, `enable ${timer.name} (systemctl enable)`);
 }
 
 /** Returns the command that installs the service, with all that it needs; it may be run again. */
@@ -187,6 +180,5 @@ export async function checkOtherAgents(context: DoctorContext): Promise<Result> 
     const text = describeHolder(holder, `${folder}/agent.lock`);
     return warning(`another agent: ${text}; two of them report twice, and apply twice`, endProcess);
   }
-  const text = "none in the usual state folders; those that were started by hand cannot be seen";
-  return ok(text);
+  return ok("none in the usual state folders; those that were started by hand cannot be seen");
 }

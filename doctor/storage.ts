@@ -46,19 +46,15 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
     return warning([details, `user ${user.name} cannot write to it: ${lost}`], own);
   }
   const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
-  const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
+  const facts = isOpen ? [details, "every user of this host may replace what is in it"] : [details];
   // If there is a store, its check reports a read-only file system.
   if (!exists(context.agent.storePath) && await isReadOnly(path)) {
-    const text = `the file system of ${path} is read-only: ${lost}`;
-    return warning([text, details, ...danger], remount(path));
+    return warning([`the file system of ${path} is read-only: ${lost}`, ...facts], remount(path));
   }
-  const full = await findSpaceProblem(path, user, details, ...danger);
+  const full = await findSpaceProblem(path, user, ...facts);
   if (full) return full;
-  if (!isOpen) return ok(details);
-  return warning(
-    [details, ...danger],
-    `remove the write access of other users: chmod o-w ${quotePath(path)}`,
-  );
+  if (!isOpen) return ok(...facts);
+  return warning(facts, `remove the write access of other users: chmod o-w ${quotePath(path)}`);
 }
 
 async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
@@ -69,9 +65,7 @@ async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
     return failed(`${text}, and the file system of ${parent} is read-only`, remount(parent));
   }
   const info = await look(parent);
-  const canMake = typeof info === "object" && info.isDirectory &&
-    mayUse(user, info, writing | searching);
-  if (canMake) {
+  if (typeof info === "object" && info.isDirectory && mayUse(user, info, writing | searching)) {
     return await findSpaceProblem(parent, user) ??
       ok(`${text} yet: the agent or the first apply creates it`);
   }
@@ -141,14 +135,12 @@ type StoreFindings =
   };
 
 /**
- * Reads the store, once. Does not open it where SQLite would write: to undo a change that a crash
- * interrupted, or files beside a store in WAL mode.
+ * Reads the store; for `context.once()`. Does not open it where SQLite would write: to undo a change
+ * that a crash interrupted, or files beside a store in WAL mode.
  */
-export function storeOf(context: DoctorContext): Promise<StoreFindings> {
-  return context.once(readStore);
-}
-
-async function readStore({ agent, options: { signal } }: DoctorContext): Promise<StoreFindings> {
+export async function readStore(
+  { agent, options: { signal } }: DoctorContext,
+): Promise<StoreFindings> {
   for (const startedAt = performance.now();;) {
     const findings = await readStoreOnce(agent.storePath);
     const isPassing = findings.kind === "locked" || findings.kind === "journal";
@@ -199,7 +191,7 @@ async function isWal(path: string): Promise<boolean> {
 
 /** Checks that the store can be read and written, and reports its content. */
 export async function checkStore(context: DoctorContext): Promise<Result> {
-  const findings = await storeOf(context);
+  const findings = await context.once(readStore);
   const path = context.agent.storePath;
   if (findings.kind === "absent") {
     return quarantined(path) ?? findFirstAgentStore(context) ??
@@ -247,8 +239,7 @@ async function judgeStore(
   context: DoctorContext,
   applied: AppliedTopology | null,
 ): Promise<Result> {
-  const path = context.agent.storePath;
-  const user = context.agentUser;
+  const { agent: { storePath: path }, agentUser: user } = context;
   const info = await look(path);
   const details = [`${path}: ${contentOf(applied)}`];
   if (typeof info === "object") {
@@ -337,9 +328,8 @@ export async function checkTextfile(context: DoctorContext): Promise<Result> {
     return warning(`${path} is no regular file`, moveAway(path));
   }
   const writtenAt = typeof info === "object" ? info.mtime?.getTime() ?? 0 : null;
-  const details = writtenAt === null
-    ? `${path} does not exist`
-    : `${path} was written at ${timeOf(writtenAt)}`;
+  const state = writtenAt === null ? "does not exist" : `was written at ${timeOf(writtenAt)}`;
+  const details = `${path} ${state}`;
   const agent = await readRunningAgent(context.stateDirectory);
   if (!agent) return ok(`${details}; no agent is running`);
   const longAgo = Date.now() - Math.max(leastSilenceMs, 3 * intervalMs);
