@@ -26,7 +26,7 @@ export async function readRunningAgent(stateDirectory: string): Promise<LockHold
 function describeHolder(holder: LockHolder, path: string): string {
   const text = describeOwner(holder);
   return holder.isThere
-    ? `${path} names ${text}, and there is such a process`
+    ? `${path} names ${text}, which is running`
     : `${path} was held by ${text}, which has ended`;
 }
 

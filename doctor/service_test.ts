@@ -80,7 +80,7 @@ Deno.test("doctor says once that an agent's process is there", () =>
   withContext(async (setup) => {
     const { state, details } = (await examineHost(setup)).of("lock");
     const holder = lockText.trimEnd();
-    const told = `${setup.path}/agent.lock names ${holder}, and there is such a process`;
+    const told = `${setup.path}/agent.lock names ${holder}, which is running`;
     assert.deepEqual({ state, details }, { state: "ok", details: told });
   }));
 
