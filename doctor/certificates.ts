@@ -7,7 +7,18 @@ import { timeOf, TrustError, validityOf } from "../master/trust.ts";
 import { plainName } from "../master/x509.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { installIssued, readIdentity, tryMaster, type ValidIdentity } from "./master.ts";
-import { describe, look, makeOwner, mayUse, moveAway, quotePath, reading } from "./system.ts";
+import {
+  type Account,
+  describe,
+  look,
+  mayUse,
+  moveAway,
+  openFoldersAbove,
+  quote,
+  quotePath,
+  reading,
+  searching,
+} from "./system.ts";
 
 /** The agent did not exist before this time, in milliseconds since 1970. */
 const earliest = Date.UTC(2026, 0, 1);
@@ -108,6 +119,8 @@ export function checkAuthority(context: DoctorContext): Promise<Result> {
 /** Checks that the three files exist, can be read, are PEM, and fit each other. */
 export async function checkCertificates(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return notNeeded;
+  const closed = await findClosedFolder(context);
+  if (closed) return closed;
   for (const name of allFiles) {
     const problem = await findFileProblem(context, name);
     if (problem) return problem;
@@ -121,18 +134,41 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
   return failed(message, installIssued(context, ...replacements(path, reason)));
 }
 
+/** Returns a failure when the agent's user cannot enter the folder of the certificates. */
+async function findClosedFolder(context: DoctorContext): Promise<Result | null> {
+  const { agent: { agentDirectory: path }, agentUser: user } = context;
+  const info = await look(path);
+  if (info === "absent") return null;
+  if (info === "forbidden") {
+    const text = `${path}: user ${user.name} cannot enter a folder above it`;
+    return failed(text, openFoldersAbove(path, user));
+  }
+  // For its own user, the system knows more than the mode: access lists, too. No such file is needed.
+  const mayEnter = user.uid === context.user.uid
+    ? await look(`${path}/none`) !== "forbidden"
+    : mayUse(user, info, searching);
+  if (mayEnter) return null;
+  return failed(
+    [`user ${user.name} cannot enter ${path}`, describe(info, context.accounts)],
+    `let users enter it: chmod a+x ${quotePath(path)}`,
+  );
+}
+
 async function findFileProblem(context: DoctorContext, name: string): Promise<Result | null> {
   const folder = context.agent.agentDirectory;
   const path = `${folder}/${name}`;
   const user = context.agentUser;
   const info = await look(path);
-  const own = makeOwner(folder, user);
   const why = (text: string) => `Cannot use ${path}: ${text}`;
   if (info === "absent") {
     const absent = allFiles.filter((it) => !exists(`${folder}/${it}`));
     return failed(why("no such file"), installIssued(context, ...absent));
   }
-  if (info === "forbidden") return failed(why(`user ${user.name} cannot enter a folder`), own);
+  if (info === "forbidden") {
+    // It is a link: the folder itself can be entered.
+    const text = why(`user ${user.name} cannot enter a folder that it is linked to`);
+    return failed(text, openFoldersAbove(`the file that ${path} names`, user));
+  }
   if (!info.isFile) return failed(why("not a regular file"), moveAway(path));
   const details = describe(info, context.accounts);
   // Anyone who has the key can send heartbeats in the name of this host.
@@ -143,9 +179,15 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
     );
   }
   if (!mayUse(user, info, reading)) {
-    return failed([why(`user ${user.name} cannot read it`), details], own);
+    return failed([why(`user ${user.name} cannot read it`), details], letRead(path, name, user));
   }
   return null;
+}
+
+function letRead(path: string, name: string, user: Account): string {
+  const file = quotePath(path);
+  if (name !== "worker.key") return `let users read it: chmod a+r ${file}`;
+  return `make ${user.name} its owner: chown ${quote(user.name)} ${file} && chmod 0600 ${file}`;
 }
 
 /** Returns the files to replace where one cannot be used. */

@@ -22,6 +22,8 @@ import {
 } from "../tests/support/raw_certificates.ts";
 
 const day = 86_400_000;
+/** The service runs as its own user; the doctor as root. */
+const asService = { [unitFile]: "[Service]\nUser=decnet-agent\n" };
 
 const setClock = "set the clock: timedatectl set-ntp true";
 /** What the doctor says to renew files in the folder of the certificates. */
@@ -125,12 +127,40 @@ testFaults([
   {
     name: "an absent key of the service's user",
     plant: async ({ path }) => {
+      await Deno.chmod(path, 0o755);
       await Deno.remove(`${path}/worker.key`);
-      return { files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } };
+      return { files: asService };
     },
     finding: "certificates: failed",
     details: /worker\.key: no such file/,
     fix: put("worker.key", "PATH", "decnet-agent"),
+  },
+  {
+    name: "a folder of certificates that the service's user cannot enter",
+    plant: async (setup) => {
+      const folder = `${setup.path}/certificates`;
+      await Deno.mkdir(folder, { mode: 0o700 });
+      for (const file of ["ca.crt", "worker.crt", "worker.key"]) {
+        await Deno.copyFile(`${setup.path}/${file}`, `${folder}/${file}`);
+      }
+      return { files: asService, flags: withFlag(setup, "agent-dir", folder) };
+    },
+    finding: "certificates: failed",
+    details: /user decnet-agent cannot enter .*certificates.*owner root, group root, mode 0700/,
+    fix: "let users enter it: chmod a+x PATH/certificates",
+    code: 3,
+  },
+  {
+    name: "a key that only root can read",
+    plant: async ({ path }) => {
+      await Deno.chmod(path, 0o755);
+      return { files: asService };
+    },
+    finding: "certificates: failed",
+    details: /worker\.key: user decnet-agent cannot read it.*owner root, group root, mode 0600/,
+    fix:
+      "make decnet-agent its owner: chown decnet-agent PATH/worker.key && chmod 0600 PATH/worker.key",
+    code: 3,
   },
   {
     name: "a key that everybody may read",

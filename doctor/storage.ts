@@ -20,6 +20,7 @@ import {
   makeOwner,
   mayUse,
   moveAway,
+  openFoldersAbove,
   quotePath,
   searching,
   writing,
@@ -35,7 +36,7 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
   if (info === "absent") return await judgeAbsentFolder(path, user);
   if (info === "forbidden") {
     const text = `${path}: user ${user.name} cannot enter a folder above it`;
-    return failed(text, `let user ${user.name} enter the folders above ${path} (chmod, setfacl)`);
+    return failed(text, openFoldersAbove(path, user));
   }
   const details = `${path}: ${describe(info, context.accounts)}`;
   if (!info.isDirectory) return failed(`${path} is no folder`, moveAway(path));
@@ -194,7 +195,7 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
   const findings = await context.once(readStore);
   const path = context.agent.storePath;
   if (findings.kind === "absent") {
-    return quarantined(path) ?? findFirstAgentStore(context) ??
+    return quarantined(path) ?? await findFirstAgentStore(context) ??
       ok(`${path} does not exist: nothing was applied`);
   }
   if (findings.kind === "read") return await judgeStore(context, findings.applied);
@@ -224,10 +225,11 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
 }
 
 /** Returns a warning when the first agent has left a store beside its certificates. */
-function findFirstAgentStore(context: DoctorContext): Result | null {
+async function findFirstAgentStore(context: DoctorContext): Promise<Result | null> {
   const { agentDirectory, storePath } = context.agent;
   const old = `${agentDirectory}/topology.db`;
-  if (!exists(old)) return null;
+  // In a folder that this user cannot enter, there is usually none.
+  if (typeof await look(old) !== "object") return null;
   const { name } = context.agentUser;
   return warning(
     `${storePath} does not exist, but the first agent has left ${old}`,

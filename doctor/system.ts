@@ -123,6 +123,11 @@ export function makeOwner(path: string, { name }: Account): string {
   return `make ${name} the owner of ${path} and of everything in it (chown -R)`;
 }
 
+/** Returns how to let a user reach a path below folders that it cannot enter. */
+export function openFoldersAbove(path: string, { name }: Account): string {
+  return `let user ${name} enter the folders above ${path} (chmod, setfacl)`;
+}
+
 /** Returns how to move away what lies at a path. */
 export function moveAway(path: string): string {
   return `move it away: mv ${quotePath(path)} ${quotePath(`${path}.old`)}`;

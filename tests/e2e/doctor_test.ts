@@ -117,12 +117,21 @@ setpriv.test("decnet-agent doctor names what its user may not use", async () => 
   const [user, group] = [name("/etc/passwd", 65534), name("/etc/group", 1)];
   assert.equal(checkOf(ended, "socket").fix, `add user ${user} to group ${group} (usermod -aG)`);
   assert.equal(checkOf(ended, "engine").state, "skipped");
-  const own = (path: string) =>
-    `make ${user} the owner of ${path} and of everything in it (chown -R)`;
-  assert.equal(checkOf(ended, "state-dir").fix, own(host.stateDirectory));
+  assert.equal(
+    checkOf(ended, "state-dir").fix,
+    `make ${user} the owner of ${host.stateDirectory} and of everything in it (chown -R)`,
+  );
   const key = checkOf(ended, "certificates");
   assert.match(key.details, /worker\.key: user \S+ cannot read it/);
-  assert.equal(key.fix, own(host.agentDirectory));
+  const file = `${host.agentDirectory}/worker.key`;
+  assert.equal(key.fix, `make ${user} its owner: chown ${user} ${file} && chmod 0600 ${file}`);
+  await Deno.chmod(host.agentDirectory, 0o700);
+  await Deno.chown(host.stateDirectory, 65534, 65534);
+  const closed = await execute(["doctor", "--json", ...host.flags(master)], { wrapper: asNobody });
+  const folder = checkOf(closed, "certificates");
+  assert.match(folder.details, /^user \S+ cannot enter .*mode 0700$/s);
+  assert.match(checkOf(closed, "store").details, /does not exist: nothing was applied/);
+  assert.equal(folder.fix, `let users enter it: chmod a+x ${host.agentDirectory}`);
   assert.equal(checkOf(ended, "master").state, "skipped");
 });
 
