@@ -263,11 +263,8 @@ export class ContainerLog {
     const since = earliest > 0 ? earliest : null;
     // Where a time comes twice, later lines do not all have later times.
     const isLookedFor = after !== null && after.lines > 0 && !clock.mayComeTwice(readAt);
-    const connection = await EngineConnection.open(socket, signal, {
-      timeouts,
-      maximumHeadBytes,
-      log,
-    });
+    const limits = { timeouts, maximumHeadBytes, log };
+    const connection = await EngineConnection.open(socket, signal, limits);
     const stopTimeout = connection.abortAfter(answerTimeoutMs);
     try {
       const request = { method: "GET", path: logPath(id, since) } as const;
@@ -340,7 +337,6 @@ export class ContainerLog {
 function logPath(id: string, sinceMs: number | null): string {
   // Unix seconds; the engine takes no RFC 3339 here.
   const since = sinceMs === null ? "" : `&since=${(sinceMs / 1000).toFixed(3)}`;
-  const path = `/containers/${encodeURIComponent(id)}/logs`;
   const query = `stdout=1&stderr=0&follow=1&timestamps=1&tail=all${since}`;
-  return `${path}?${query}`;
+  return `/containers/${encodeURIComponent(id)}/logs?${query}`;
 }

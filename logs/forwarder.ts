@@ -68,11 +68,8 @@ class Source {
   /** Whether lines were read of its log that are not sent yet. */
   hasUnsent = false;
 
-  constructor(
-    readonly id: string,
-    /** After the last line that the sink has taken. */
-    public position: LogPosition | null,
-  ) {}
+  /** `position` is the one after the last line that the sink has taken. */
+  constructor(readonly id: string, public position: LogPosition | null) {}
 }
 
 /** Runs one work after the other, and lets the event loop run in between. */
@@ -174,19 +171,18 @@ export class LogForwarder {
 
   /** What was done so far. */
   get status(): LogStatus {
-    const { sink } = this.#options;
-    const waitingSince = sink.status.waitingSince ?? Infinity;
-    const since = Math.min(waitingSince, this.#oldest, this.#lastOldest);
+    const { waitingSince, sent, heldBack, cut, problem } = this.#options.sink.status;
+    const since = Math.min(waitingSince ?? Infinity, this.#oldest, this.#lastOldest);
     const now = Date.now();
     return {
       at: now,
-      sent: sink.status.sent,
-      heldBack: sink.status.heldBack,
-      cut: sink.status.cut + this.#memory.cutLines,
+      sent,
+      heldBack,
+      cut: cut + this.#memory.cutLines,
       gaps: this.#gaps,
       followed: this.#active.size,
       behindSince: now - since > lateMs && since !== Infinity ? since : null,
-      problem: sink.status.problem ?? this.#problem,
+      problem: problem ?? this.#problem,
     };
   }
 

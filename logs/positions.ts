@@ -1,5 +1,6 @@
 import type { Log } from "../host/log.ts";
-import { explain, storeReason, suffixes } from "../store/file.ts";
+import { explain, storeReason } from "../store/file.ts";
+import { removeDatabase } from "../store/recovery.ts";
 import { openForWriting } from "../store/topology_store.ts";
 import type { LogPosition } from "./container_log.ts";
 import type { LogStatus } from "./status.ts";
@@ -8,9 +9,6 @@ const schema = `
   CREATE TABLE IF NOT EXISTS position (
     container TEXT PRIMARY KEY, timestamp TEXT NOT NULL, lines INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS status (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL)`;
-const upsert = "INSERT OR REPLACE INTO position (container, timestamp, lines) VALUES (?, ?, ?)";
-const upsertStatus = "INSERT OR REPLACE INTO status (id, json) VALUES (1, ?)";
-const select = "SELECT timestamp, lines FROM position WHERE container = ?";
 /** Removes the positions that are the oldest: those of containers that are gone. */
 const maximumPositions = 20_000;
 const prune = `
@@ -75,7 +73,7 @@ export class PositionStore {
     } catch (error) {
       this.close();
       // The next use makes a new one.
-      if (storeReason(error) === "damaged") remove(this.#path);
+      if (storeReason(error) === "damaged") removeDatabase(this.#path);
       const problem = explain(error);
       const text =
         `Cannot keep positions in ${this.#path}: ${problem}; after a restart, lines are sent twice`;
@@ -97,22 +95,12 @@ function open(path: string) {
     database.exec(`PRAGMA synchronous = OFF; ${schema}`);
     return {
       database,
-      select: database.prepare(select),
-      upsert: database.prepare(upsert),
-      upsertStatus: database.prepare(upsertStatus),
+      select: database.prepare("SELECT timestamp, lines FROM position WHERE container = ?"),
+      upsert: database.prepare("INSERT OR REPLACE INTO position VALUES (?, ?, ?)"),
+      upsertStatus: database.prepare("INSERT OR REPLACE INTO status VALUES (1, ?)"),
     };
   } catch (error) {
     database.close();
     throw error;
-  }
-}
-
-function remove(path: string): void {
-  for (const suffix of suffixes) {
-    try {
-      Deno.removeSync(path + suffix);
-    } catch {
-      // It is absent, or the next use reports why it cannot be used.
-    }
   }
 }

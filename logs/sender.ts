@@ -21,21 +21,7 @@ export interface SinkStatus extends Pick<LogStatus, "sent" | "heldBack" | "cut" 
 }
 
 /** Where lines go. */
-export interface LineSink {
-  /**
-   * Takes a copy of a line, which has no line feed, of the container with an id; `position` is the one
-   * after it. Returns null when there is room for the next line, else a promise that resolves then.
-   * Never throws.
-   */
-  send(line: Uint8Array, container: string, position: LogPosition): Promise<void> | null;
-  /**
-   * Connects when there are lines, and sends them. Calls `onSafe` when no line of a container up to a
-   * position need be sent again. When `signal` is aborted, writes what it has taken, ends the
-   * connection in order and resolves within a second. Never throws.
-   */
-  run(signal: AbortSignal, onSafe: OnSafe): Promise<void>;
-  readonly status: SinkStatus;
-}
+export type LineSink = Pick<LogSender, "send" | "run" | "status">;
 
 /** The name in the certificate of the master's listener. */
 const listenerName = "decnet-master";
@@ -98,7 +84,7 @@ export function listenerProblem({ reason = "", message }: Failure): string {
 }
 
 /** Sends lines to the master over mutual TLS, on one connection at a time. */
-export class LogSender implements LineSink {
+export class LogSender {
   readonly #address: MasterAddress;
   readonly #certificates: CertificateFolder;
   readonly #log: Log;
@@ -126,6 +112,11 @@ export class LogSender implements LineSink {
     return { ...this.#counts, waitingSince: this.#window.unsentSince, problem: this.#problem };
   }
 
+  /**
+   * Takes a copy of a line, which has no line feed, of the container with an id; `position` is the one
+   * after it. Returns null when there is room for the next line, else a promise that resolves then.
+   * Never throws.
+   */
   send(line: Uint8Array, container: string, position: LogPosition): Promise<void> | null {
     if (this.#isStopped) return null;
     const read = readLine(line);
@@ -151,6 +142,11 @@ export class LogSender implements LineSink {
     }, this.#times.gather);
   }
 
+  /**
+   * Connects when there are lines, and sends them. Calls `onSafe` when no line of a container up to a
+   * position need be sent again. When `signal` is aborted, writes what it has taken, ends the
+   * connection in order and resolves within a second. Never throws.
+   */
   async run(signal: AbortSignal, onSafe: OnSafe): Promise<void> {
     this.#onSafe = onSafe;
     const { stop, leastPause, mostPause } = this.#times;
@@ -229,7 +225,8 @@ export class LogSender implements LineSink {
       const { keepsAll } = this.#window;
       if (!keepsAll && performance.now() - checkedAt >= check) {
         checkedAt = performance.now();
-        if (await this.#isRenewed(certificates)) return;
+        const loaded = await this.#certificates.load().catch(() => null);
+        if (loaded !== null && loaded.certificates !== certificates) return;
       }
       const portion = this.#window.next();
       if (portion) {
@@ -242,12 +239,6 @@ export class LogSender implements LineSink {
       const waitMs = keepsAll ? Math.max(0, settle - connection.ageMs) : Math.min(check, proof);
       await connection.wait(waitMs, null, (resolve) => this.#wake = resolve);
     }
-  }
-
-  /** Whether the files of the certificates have changed, and can be used. */
-  async #isRenewed(certificates: Certificates): Promise<boolean> {
-    const loaded = await this.#certificates.load().catch(() => null);
-    return loaded !== null && loaded.certificates !== certificates;
   }
 
   #failed(failure: Failure): void {

@@ -58,17 +58,18 @@ function quarantine(path: string, now: number): string {
     if (statFile(path + suffix)) Deno.renameSync(path + suffix, target + suffix);
   }
   const others = listQuarantined(path).filter((it) => it !== target);
-  for (const old of others.slice(maximumQuarantined - 1)) {
-    for (const suffix of suffixes) removeIfPossible(old + suffix);
-  }
+  for (const old of others.slice(maximumQuarantined - 1)) removeDatabase(old);
   return target;
 }
 
-function removeIfPossible(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // It is absent, or a folder with files; the store is usable again without it.
+/** Removes the file of a database, and those beside it, as far as it can. Never throws. */
+export function removeDatabase(path: string): void {
+  for (const suffix of suffixes) {
+    try {
+      Deno.removeSync(path + suffix);
+    } catch {
+      // It is absent, or the next use of it reports why it cannot be used.
+    }
   }
 }
 
