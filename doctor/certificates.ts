@@ -24,17 +24,14 @@ import {
 const earliest = Date.UTC(2026, 0, 1);
 const allFiles = ["ca.crt", "worker.crt", "worker.key"] as const;
 
-/** What says how to set the clock. */
-type SystemdHost = Pick<DoctorContext, "withSystemd">;
-
 /** Checks whether the clock can be right; `now` is in milliseconds since 1970. */
-export function checkClock(context: SystemdHost, now = Date.now()): Result {
+export function checkClock(context: Pick<DoctorContext, "withSystemd">, now = Date.now()): Result {
   const text = `it is ${timeOf(now)} by this host's clock`;
   if (now >= earliest) return ok(text);
   return failed(`${text}, which cannot be right: no certificate is valid then`, setClock(context));
 }
 
-function setClock(context: SystemdHost): string {
+function setClock(context: Pick<DoctorContext, "withSystemd">): string {
   return context.withSystemd("set the clock", "timedatectl set-ntp true");
 }
 

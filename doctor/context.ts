@@ -94,7 +94,8 @@ export interface ConfigReport {
 /** What is known of the host before the checks. */
 interface DoctorOptions {
   readonly config: ConfigReport;
-  readonly versions: { readonly agent: string; readonly deno: string; readonly sqlite: string };
+  /** Null where it is not known. */
+  readonly versions: Readonly<Record<"agent" | "date" | "deno" | "sqlite", string | null>>;
   readonly uid: number;
   readonly service: Service;
   /** Aborted when the time is up. */

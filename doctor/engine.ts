@@ -143,10 +143,6 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
     (await Deno.connect({ transport: "unix", path })).close();
     return ok(`${details}; it accepts connections`);
   } catch (error) {
-    const restart = restartEngine(context, path);
-    if (error instanceof Deno.errors.ConnectionRefused) {
-      return failed([`${path}: no program listens on it`, details], restart);
-    }
     if (error instanceof Deno.errors.PermissionDenied) {
       if (!mayUse(user, info, reading | writing)) return judgeForbiddenSocket(context, path, info);
       // The user was added to the group after this login.
@@ -155,7 +151,9 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
         "login, which is older";
       return failed([text, details], "log in again");
     }
-    return failed([`${path}: ${(error as Error).message}`, details], restart);
+    const isRefused = error instanceof Deno.errors.ConnectionRefused;
+    const why = isRefused ? "no program listens on it" : (error as Error).message;
+    return failed([`${path}: ${why}`, details], restartEngine(context, path));
   }
 }
 

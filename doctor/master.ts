@@ -239,8 +239,8 @@ async function tryApi(
       return warning(`${where}: ${what}, although this is an address of this host`, fix);
     }
     const text = `${where}: ${what}, although an agent is running; its log says why`;
-    const restart = "restart the agent";
-    return warning(text, isActive ? `${restart}: systemctl restart decnet-agent` : restart);
+    const command = isActive ? ": systemctl restart decnet-agent" : "";
+    return warning(text, `restart the agent${command}`);
   }
   tcp.destroy();
   const [shown] = await presentedChain(address, limits).catch(() => null) ?? [];

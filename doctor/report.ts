@@ -58,8 +58,9 @@ async function versionLines(context: DoctorContext): Promise<string[]> {
   const { root, options: { versions } } = context;
   const release = readText(`${root}/etc/os-release`);
   const [, distribution = "unknown"] = /^PRETTY_NAME="?(.*?)"?$/m.exec(release ?? "") ?? [];
+  const known = Object.entries(versions).filter(([, version]) => version !== null);
   return [
-    ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
+    ...known.map(([name, version]) => `${name} ${version}`),
     `distribution ${distribution}`,
     `glibc ${await glibcVersion(root) ?? "unknown"}`,
     ...await engineLines(context),

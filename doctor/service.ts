@@ -60,8 +60,7 @@ export async function checkLock(context: DoctorContext): Promise<Result> {
     agent ? describeHolder(agent, agentPath) : `no agent is running with ${agentPath}`,
     ...(apply ? [describeHolder(apply, applyPath)] : []),
   ];
-  const isLong = apply && Date.now() - Date.parse(apply.since) > longApplyMs;
-  if (isLong && apply.isThere) {
+  if (apply?.isThere && Date.now() - Date.parse(apply.since) > longApplyMs) {
     const long = "an apply or a teardown has been running for over 10 minutes";
     return warning([long, ...details], endProcess);
   }

@@ -9,8 +9,7 @@ import {
 } from "../store/file.ts";
 import { describeRefusedPush, readRefusedPush, type RefusedPush } from "../store/history.ts";
 import { findDamage } from "../store/recovery.ts";
-import type { AppliedTopology } from "../store/row.ts";
-import { StoreReader } from "../store/store_reader.ts";
+import { type AppliedTopology, readRow } from "../store/row.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { readRunningAgent } from "./service.ts";
 import {
@@ -164,12 +163,7 @@ async function readStoreOnce(path: string): Promise<StoreFindings> {
     }
     const damage = findDamage(path);
     if (damage !== null) return { kind: "damaged", detail: damage };
-    const reader = new StoreReader(path);
-    try {
-      return { kind: "read", applied: await reader.current(AbortSignal.abort()) };
-    } finally {
-      reader.close();
-    }
+    return { kind: "read", applied: readRow(path) };
   } catch (error) {
     const isForbidden = error instanceof Deno.errors.PermissionDenied;
     const kind = storeReason(error) === "locked" ? "locked" : isForbidden ? "forbidden" : "error";
@@ -311,9 +305,9 @@ function contentOf(applied: AppliedTopology | null): string {
   if (!applied) return "nothing is applied";
   const { topologyId, versionHash, appliedAt } = applied;
   if (versionHash === "") return `topology ${topologyId}, of which nothing was applied completely`;
-  const at = new Date(appliedAt * 1000);
-  const time = Number.isNaN(at.getTime()) ? String(appliedAt) : at.toISOString();
-  return `topology ${topologyId} at ${versionHash.slice(0, 12)}, applied ${time}`;
+  // A file may hold a number that is no time.
+  const appliedMs = new Date(appliedAt * 1000).getTime();
+  return `topology ${topologyId} at ${versionHash.slice(0, 12)}, applied ${timeOf(appliedMs)}`;
 }
 
 /** Metrics newer than this cause no warning, in milliseconds. */

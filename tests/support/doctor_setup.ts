@@ -113,7 +113,7 @@ export async function contextOf(
   if (sockets) Object.assign(config.configuration.agent, { sockets });
   return new DoctorContext({
     config,
-    versions: { agent: "1", deno: "2", sqlite: "3" },
+    versions: { agent: "1", date: null, deno: "2", sqlite: "3" },
     settleMs: 50,
     service,
     uid,
