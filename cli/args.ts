@@ -75,12 +75,8 @@ export type Command =
     readonly noWait: boolean;
   }
   | { readonly name: "teardown"; readonly topologyId: string; readonly noWait: boolean }
-  | {
-    readonly name: "images";
-    /** Null for the document in the store. */
-    readonly file: string | null;
-    readonly missing: boolean;
-  }
+  /** `file` is null for the document in the store. */
+  | { readonly name: "images"; readonly file: string | null; readonly missing: boolean }
   | { readonly name: "doctor"; readonly report: boolean }
   | { readonly name: "print"; readonly what: PrintableFile }
   | { readonly name: "version" }

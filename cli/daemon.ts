@@ -317,10 +317,8 @@ async function lockState(
 ): Promise<FileLock | null> {
   const path = besideStore(storePath, "agent.lock");
   try {
-    return await FileLock.acquire(path, {
-      purpose: `the agent of version ${agentVersion}`,
-      signal,
-    });
+    const purpose = `the agent of version ${agentVersion}`;
+    return await FileLock.acquire(path, { purpose, signal });
   } catch (error) {
     if (error instanceof LockHeld) {
       const owner = describeOwner(error.owner);

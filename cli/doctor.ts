@@ -32,7 +32,6 @@ export function explainConfiguration(
   const { program = "decnet-agent", isServiceActive = false } = environment;
   const fixes = new ConfigurationFixes(path, program, isServiceActive);
   const { configuration, problems, find } = readConfiguration(flags, configFile, environment);
-  const placeOf = (key: KeyName) => fixes.placeOf(key, find(key));
   const settings = keyNames.flatMap((key) => {
     const source = find(key);
     return source ? [{ key, text: `${source.value} (${source.origin})` }] : [];
@@ -46,7 +45,7 @@ export function explainConfiguration(
       isWarning: problem.kind === "unknown-key",
     })).sort((a, b) => Number(a.isWarning) - Number(b.isWarning)),
     variables: keyNames.map(variableOf),
-    placeOf,
+    placeOf: (key) => fixes.placeOf(key, find(key)),
     defaultPort: options["swarmctl-port"].default!,
     program,
     lineOf: (...words) => [quotePath(program), ...words, ...flagWords(flags, configFile)].join(" "),

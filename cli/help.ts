@@ -50,11 +50,6 @@ const plainCodes: CodeTable = [
   ["3", "wrong usage or input; standard error says why"],
 ];
 
-const teardownCodes: CodeTable = [
-  ...changeCodes.slice(0, 3),
-  ["3", "refused, nothing was changed: another one is applied, or busy"],
-];
-
 const imagesCodes = plainCodes.toSpliced(1, 0, ["2", "--missing: one is missing, or no Docker"]);
 
 const commandHelp: Record<CommandName, readonly [summary: string, codes: CodeTable]> = {
@@ -63,7 +58,7 @@ const commandHelp: Record<CommandName, readonly [summary: string, codes: CodeTab
   "state": ["show what is applied, what runs, and the differences", stateCodes],
   "doctor": ["find what is wrong on this host, and show how to fix it", doctorCodes],
   "apply": ["make Docker run the topology of a document, and report", changeCodes],
-  "teardown": ["remove a topology; 8 characters of its id are enough", teardownCodes],
+  "teardown": ["remove a topology; 8 characters of its id are enough", changeCodes],
   "hash": ["print the version hash of a topology document", plainCodes],
   "images": ["list the images that a topology document needs", imagesCodes],
   "print": ["print a file or a script to install", plainCodes],

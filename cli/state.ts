@@ -3,6 +3,7 @@ import type { HostSnapshot } from "../agent/snapshot.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { describeRefusedPush } from "../store/history.ts";
 import { driftKinds } from "../topology/drift.ts";
+import { namePrefix } from "../topology/inventory.ts";
 import {
   type Plan,
   planDocument,
@@ -92,19 +93,18 @@ interface Note {
   readonly detail: string;
 }
 
-type TreeLine = Pick<Branch, "note"> & { readonly text: string };
-
 /** Draws branches, and those below them, as lines. */
-function drawTree(branches: readonly Branch[]): TreeLine[] {
+function drawTree(branches: readonly Branch[], noteText: (note: Note) => string): string[] {
   const widths = [0, 1].map((column) =>
     Math.max(0, ...branches.map(({ cells }) => cells[column]?.length ?? 0))
   );
   return branches.flatMap(({ cells, note, below }, index) => {
     const isLast = index === branches.length - 1;
     const line = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+    const text = sanitizeLine(`${isLast ? "└─" : "├─"} ${line}`);
     return [
-      { text: `${isLast ? "└─" : "├─"} ${line}`, note },
-      ...drawTree(below).map((it) => ({ ...it, text: `${isLast ? "  " : "│ "} ${it.text}` })),
+      note ? `${text}  ${noteText(note)}` : text,
+      ...drawTree(below, noteText).map((it) => `${isLast ? "  " : "│ "} ${it}`),
     ];
   });
 }
@@ -120,14 +120,11 @@ export function stateText(
 ): string {
   const paint = (text: string, colour?: Colour) =>
     colour && isColoured ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
-  const draw = (branches: readonly Branch[]) =>
-    drawTree(branches).map(({ text, note }) => {
-      if (!note) return sanitizeLine(text);
-      const { kind, detail } = note;
-      const words = sanitizeLine(detail === "" ? kind : `${kind} (${detail})`);
-      const colour = kind === "missing" || kind === "stopped" ? "red" : "yellow";
-      return `${sanitizeLine(text)}  ${paint(words, colour)}`;
-    });
+  const noteText = ({ kind, detail }: Note) => {
+    const words = sanitizeLine(detail === "" ? kind : `${kind} (${detail})`);
+    return paint(words, kind === "missing" || kind === "stopped" ? "red" : "yellow");
+  };
+  const draw = (branches: readonly Branch[]) => drawTree(branches, noteText);
   const { observed, drift } = heartbeat.snapshot;
   const head = storeLines(heartbeat);
   if (observed.kind === "failed") head.push(["docker", observed.error, "red"]);
@@ -141,7 +138,13 @@ export function stateText(
   const lines = head.map(([label, value, colour]) =>
     paint(`${label.padEnd(14)}${sanitizeLine(value)}`, colour)
   );
-  if (plan) lines.push("", `${prefixOf(plan)}…`, ...draw(branchesOf(plan, heartbeat.snapshot)));
+  if (plan) {
+    lines.push(
+      "",
+      `${namePrefix(plan.topologyId)}…`,
+      ...draw(branchesOf(plan, heartbeat.snapshot)),
+    );
+  }
   const others = differencesOf(heartbeat.snapshot)
     .filter(({ kind }) => !plan || kind === "unexpected")
     .map((note): Branch => ({ cells: [note.object], note, below: [] }));
@@ -161,12 +164,8 @@ function driftText({ drift }: HostSnapshot): string {
 /** Plans the stored topology; null when there is none, or none that is valid. */
 async function planOf({ store }: HostSnapshot, planOptions: PlanOptions): Promise<Plan | null> {
   if (store.kind !== "ok") return null;
-  try {
-    return await planDocument(store.applied.document, planOptions);
-  } catch {
-    // A document that is not valid is reported as unknown drift.
-    return null;
-  }
+  // A document that is not valid is reported as unknown drift.
+  return await planDocument(store.applied.document, planOptions).catch(() => null);
 }
 
 function differencesOf({ drift }: HostSnapshot): Note[] {
@@ -176,17 +175,12 @@ function differencesOf({ drift }: HostSnapshot): Note[] {
   );
 }
 
-/** The prefix of all planned names. */
-function prefixOf({ topologyId }: Plan): string {
-  return `decnet_t_${topologyId.slice(0, 8)}_`;
-}
-
 /** Returns the LANs with the deckies on them, then the deckies that are on no LAN. */
 function branchesOf(plan: Plan, snapshot: HostSnapshot): Branch[] {
   const notes = new Map(differencesOf(snapshot).map((note) => [note.object, note]));
   const { observed } = snapshot;
   const published = observed.kind === "listed" ? observed.published : null;
-  const shortName = (name: string) => name.slice(prefixOf(plan).length);
+  const shortName = (name: string) => name.slice(namePrefix(plan.topologyId).length);
   // The services of a decky are listed on its first LAN only.
   const draw = ([base, ...services]: readonly PlannedContainer[], lan?: string): Branch => {
     const { name, decky, addressByNetwork } = base!;
