@@ -170,10 +170,8 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
   const details = describe(info, context.accounts);
   // Anyone who has the key can send heartbeats in the name of this host.
   if (name === "worker.key" && ((info.mode ?? 0) & 0o007) !== 0) {
-    return failed(
-      [why("every user of this host can read it"), details],
-      `remove the access of other users: chmod o= ${quotePath(path)}`,
-    );
+    const fix = `remove the access of other users: chmod o= ${quotePath(path)}`;
+    return failed([why("every user of this host can read it"), details], fix);
   }
   if (!mayUse(user, info, reading)) {
     return failed([why(`user ${user.name} cannot read it`), details], letRead(path, name, user));

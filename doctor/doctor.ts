@@ -3,7 +3,7 @@ import { type Check, type DoctorContext, failed, ok, type Result, warning } from
 import { checkDrift, checkEngine, checkSocket } from "./engine.ts";
 import { checkApi, checkLogListener, checkMaster } from "./master.ts";
 import { checkLock, checkOtherAgents, checkService } from "./service.ts";
-import { forbiddenPath } from "../host/files.ts";
+import { messageOf } from "../host/log.ts";
 import { checkStateDirectory, checkStore, checkTextfile } from "./storage.ts";
 
 /** The time for all checks together, in milliseconds. */
@@ -59,10 +59,6 @@ export function exitCodeOf(findings: readonly Finding[]): 0 | 1 | 2 | 3 {
     result.state === "failed" ? check.code : result.state === "warning" ? 1 : 0
   );
   return codes.reduce<0 | 1 | 2 | 3>((worst, code) => code > worst ? code : worst, 0);
-}
-
-function messageOf(error: Error): string {
-  return error instanceof Deno.errors.NotCapable ? forbiddenPath : error.message;
 }
 
 /** Reports which keys are set, where, and which values are wrong. */

@@ -41,6 +41,9 @@ function setSocket({ config }: DoctorContext, socket: string): string {
   return `set docker-host to unix://${socket} ${config.placeOf("docker-host")}`;
 }
 
+/** What is at the path of a socket, when it is not absent. */
+type SocketInfo = Deno.FileInfo | "forbidden";
+
 /** Checks that the agent can use the first of the sockets that its user may open. */
 export async function checkSocket(context: DoctorContext): Promise<Result> {
   const { sockets } = context.agent;
@@ -60,11 +63,7 @@ export async function checkSocket(context: DoctorContext): Promise<Result> {
 }
 
 /** Returns true when the agent passes over a path, because its user may not connect there. */
-function isForbidden(
-  context: DoctorContext,
-  path: string,
-  info: Deno.FileInfo | "forbidden",
-): boolean {
+function isForbidden(context: DoctorContext, path: string, info: SocketInfo): boolean {
   if (info === "forbidden") return true;
   const user = context.agentUser;
   if (user.uid === context.user.uid) return accessTo(path) === "forbidden";
@@ -74,7 +73,7 @@ function isForbidden(
 async function judgeSocket(
   context: DoctorContext,
   path: string,
-  info: Deno.FileInfo | "forbidden",
+  info: SocketInfo,
 ): Promise<Result> {
   const user = context.agentUser;
   if (info === "forbidden") {

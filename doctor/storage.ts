@@ -69,10 +69,8 @@ async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
     return await findSpaceProblem(parent, user) ??
       ok(`${text} yet: the agent or the first apply creates it`);
   }
-  return failed(
-    `${text}, and user ${user.name} cannot create it in ${parent}`,
-    `create ${path} with mode 0700, owned by ${user.name}`,
-  );
+  const fix = `create ${path} with mode 0700, owned by ${user.name}`;
+  return failed(`${text}, and user ${user.name} cannot create it in ${parent}`, fix);
 }
 
 /** The free space that a large document may need, in bytes. */
@@ -224,11 +222,9 @@ async function findFirstAgentStore(context: DoctorContext): Promise<Result | nul
   const old = `${agentDirectory}/topology.db`;
   // In a folder that this user cannot enter, there is usually none.
   if (typeof await look(old) !== "object") return null;
-  const { name } = context.agentUser;
-  return warning(
-    `${storePath} does not exist, but the first agent has left ${old}`,
-    `copy it: install -o ${name} -m 0600 ${quotePath(old)} ${quotePath(storePath)}`,
-  );
+  const files = `${quotePath(old)} ${quotePath(storePath)}`;
+  const fix = `copy it: install -o ${context.agentUser.name} -m 0600 ${files}`;
+  return warning(`${storePath} does not exist, but the first agent has left ${old}`, fix);
 }
 
 async function judgeStore(
@@ -238,14 +234,13 @@ async function judgeStore(
   const { agent: { storePath: path }, agentUser: user } = context;
   const info = await look(path);
   const details = [`${path}: ${contentOf(applied)}`];
+  const own = makeOwner(context.stateDirectory, user);
   if (typeof info === "object") {
     details.push(describe(info, context.accounts));
     if (user.uid !== 0 && info.uid !== user.uid) {
       const whose = `it belongs to ${context.accounts.byUid(info.uid ?? -1).name}`;
-      return warning(
-        [`${whose}, and not to ${user.name}: an apply ran as another user`, ...details],
-        makeOwner(context.stateDirectory, user),
-      );
+      const text = `${whose}, and not to ${user.name}: an apply ran as another user`;
+      return warning([text, ...details], own);
     }
     if (((info.mode ?? 0) & 0o077) !== 0) {
       const danger = "others may read it, and topologies hold passwords";
@@ -254,9 +249,8 @@ async function judgeStore(
   }
   const unwritable = findWriteError(path);
   if (unwritable !== null) {
-    const fix = storeReason(unwritable) === "read-only-mount"
-      ? remount(context.stateDirectory)
-      : makeOwner(context.stateDirectory, user);
+    const isMount = storeReason(unwritable) === "read-only-mount";
+    const fix = isMount ? remount(context.stateDirectory) : own;
     return warning([writeProblem(unwritable), ...details], fix);
   }
   if (applied?.lastError) {
@@ -295,10 +289,8 @@ export function applyAgain(context: DoctorContext): string {
 function quarantined(path: string, details: readonly string[] = []): Result | null {
   const files = listQuarantined(path);
   if (files.length === 0) return null;
-  return warning(
-    [`the store was damaged and is kept as ${files.join(", ")}`, ...details],
-    "keep these files until the cause is known, then delete them",
-  );
+  const text = `the store was damaged and is kept as ${files.join(", ")}`;
+  return warning([text, ...details], "keep these files until the cause is known, then delete them");
 }
 
 function contentOf(applied: AppliedTopology | null): string {
@@ -348,10 +340,8 @@ async function findFolderProblem(folder: string, user: Account): Promise<Result 
   // With an access list, the bits of the group are the upper limit of what it gives.
   const listed = { ...user, groups: new Set([...user.groups, info.gid ?? 0]) };
   if (!mayUse(listed, info, writing | searching)) {
-    return warning(
-      `user ${user.name} cannot write to ${folder}, where the metrics go`,
-      `let user ${user.name} write to ${folder} (chown, chmod or setfacl)`,
-    );
+    const fix = `let user ${user.name} write to ${folder} (chown, chmod or setfacl)`;
+    return warning(`user ${user.name} cannot write to ${folder}, where the metrics go`, fix);
   }
   if (!await isReadOnly(folder)) return null;
   const text = `the file system of ${folder}, where the metrics go, is read-only`;

@@ -1,11 +1,14 @@
+import { forbiddenPath } from "./files.ts";
+
 /** Replaces what could move the cursor, set colours or end the line: for text from outside. */
 export function sanitizeLine(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, " ");
 }
 
-/** Returns the message of a thrown value, which may be no `Error`. */
+/** Returns the message of a thrown value, which may be no `Error`; says why the runtime denies a path. */
 export function messageOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) return forbiddenPath;
   return error instanceof Error ? error.message : String(error);
 }
 

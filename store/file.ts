@@ -1,5 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
-import { folderOf, forbiddenPath, linkProblem, openIfPresent, statFile } from "../host/files.ts";
+import { folderOf, linkProblem, openIfPresent, statFile } from "../host/files.ts";
+import { messageOf } from "../host/log.ts";
 
 /** The file holds what the store never writes, though SQLite can read it. */
 export class CorruptStoreError extends Error {
@@ -59,11 +60,6 @@ export function explain(error: unknown): string {
   const message = messageOf(error).replace(/ \(os error \d+\)(?:: \w+ '.*')?$/s, "");
   const known = advice[storeReason(error)];
   return known ? `${message}; ${known}` : message;
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable) return forbiddenPath;
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Returns true when no process can write at `path`; a file without permission is its owner's to write. */
