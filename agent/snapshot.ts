@@ -1,6 +1,6 @@
 import { TimeoutSet } from "../docker/http.ts";
 import { type EngineVersion, findSocket, observe, type Prefixes } from "../docker/observe.ts";
-import { type Log, messageOf, shorten } from "../host/log.ts";
+import { firstNames, type Log, messageOf, shorten } from "../host/log.ts";
 import { readRefusedPush, type RefusedPush } from "../store/history.ts";
 import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
@@ -27,9 +27,7 @@ export type Observed =
 /** The drift, or why it is unknown. Told apart by `state`, as it goes over the wire. */
 export type KnownDrift = Drift | { readonly state: "unknown"; readonly detail: string };
 
-/** How many names of each kind of drift one line has. */
-const namesShown = 3;
-/** The most characters of one of them, with its details: the engine has no limit for a name. */
+/** The most characters of a name with its details: the engine has no limit for one. */
 const maximumNameLength = 250;
 /** The most characters of why a drift is unknown: a document can have many problems. */
 const maximumReasonLength = 1_000;
@@ -41,11 +39,10 @@ export function describeDrift(drift: KnownDrift): string | null {
   }
   if (drift.state === "consistent") return null;
   return driftKinds.filter((kind) => drift[kind].length > 0).map((kind) => {
-    const names = drift[kind].slice(0, namesShown).map(({ name, detail }) =>
+    const names = drift[kind].map(({ name, detail }) =>
       shorten(detail === "" ? name : `${name} (${detail})`, maximumNameLength)
     );
-    const more = drift[kind].length - names.length;
-    return `${kind} ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+    return `${kind} ${firstNames(names)}`;
   }).join("; ");
 }
 

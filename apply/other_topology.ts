@@ -1,4 +1,4 @@
-import { shorten } from "../host/log.ts";
+import { firstNames, shorten } from "../host/log.ts";
 import { replacePrivateFile } from "../host/new_file.ts";
 import {
   type ApplyHistory,
@@ -18,8 +18,6 @@ import { ApplyError } from "./apply_error.ts";
 const maximumReplacements = 3;
 /** A push that is refused again and again is written once in this time, in milliseconds. */
 const rewriteMs = 60_000;
-/** How many names of what is left one message has. */
-const namesShown = 3;
 
 /** Returns the stored topology if its id differs from `id`. */
 export function otherTopology(id: string, stored: AppliedTopology | null): AppliedTopology | null {
@@ -63,9 +61,8 @@ function describeLeft({ networks, containers }: Changes): string {
   const parts = counts.filter(([count]) => count > 0)
     .map(([count, noun]) => `${count} ${noun}${count === 1 ? "" : "s"}`);
   const names = [...removedBy(networks), ...removedBy(containers)].map(({ name }) => name).sort();
-  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
-  const shown = names.slice(0, namesShown).join(", ") + more;
-  return `${parts.join(" and ")} of it ${names.length === 1 ? "is" : "are"} left: ${shown}`;
+  const verb = names.length === 1 ? "is" : "are";
+  return `${parts.join(" and ")} of it ${verb} left: ${firstNames(names)}`;
 }
 
 /** Keeps the last replacements and refused push beside the store, or in memory. Never throws. */

@@ -8,6 +8,7 @@ import {
   selectManaged,
 } from "../docker/observe.ts";
 import { folderOf } from "../host/files.ts";
+import { firstNames } from "../host/log.ts";
 import { type AppliedTopology, unknownDocument } from "../store/row.ts";
 import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
 import {
@@ -208,9 +209,6 @@ export async function checkEngine(context: DoctorContext): Promise<Result> {
   );
 }
 
-/** How many names a message lists. */
-const namesShown = 3;
-
 /** Checks that Docker matches the applied topology. */
 export async function checkDrift(context: DoctorContext): Promise<Result> {
   const probes = [context.once(askEngine), context.once(readStore)] as const;
@@ -246,9 +244,9 @@ function judgeDrift(
   const { ids, others } = ownersOf(drift, inventory);
   const details = [applied ? text : `nothing is applied, but there is: ${text}`];
   const foreign = ids.filter((id) => id !== applied?.topologyId);
-  if (foreign.length > 0) details.push(`labels name topology ${listed(foreign)}`);
+  if (foreign.length > 0) details.push(`labels name topology ${firstNames(foreign)}`);
   if (others.length > 0) {
-    details.push(`the agent leaves alone what is not its own: ${listed(others)}`);
+    details.push(`the agent leaves alone what is not its own: ${firstNames(others)}`);
   }
   const isChanged = driftKinds.some((kind) => kind !== "unexpected" && drift[kind].length > 0);
   if (isChanged || ids.length > foreign.length) return warning(details, applyAgain(context));
@@ -276,10 +274,4 @@ function ownersOf(drift: Drift, { networks, containers }: Inventory) {
     ids: [...new Set(objects.filter(({ claim }) => claim === "own").map(({ id }) => id))],
     others: objects.filter(({ claim }) => claim !== "own").map(({ name }) => name),
   };
-}
-
-/** Lists the first names, and how many more there are. */
-function listed(names: readonly string[]): string {
-  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
-  return names.slice(0, namesShown).join(", ") + more;
 }

@@ -17,6 +17,15 @@ export function shorten(text: string, maximum: number): string {
   return text.length <= maximum ? text : `${text.slice(0, maximum - 1).toWellFormed()}…`;
 }
 
+/** How many names `firstNames()` lists. */
+const namesShown = 3;
+
+/** Lists the first three names, and how many more there are. */
+export function firstNames(names: readonly string[]): string {
+  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
+  return names.slice(0, namesShown).join(", ") + more;
+}
+
 /**
  * The levels of lines with their priorities, as in sd-daemon(3). An error: the agent cannot do a part of
  * its work now. A warning: it can, but an operator should look. An info: a change, or a problem's end.

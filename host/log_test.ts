@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createLog, type Level, levels, lineStart } from "./log.ts";
+import { createLog, firstNames, type Level, levels, lineStart } from "./log.ts";
 
 function lineOf(level: Level, message: string, fields?: Record<string, string | number>): string {
   const lines: string[] = [];
@@ -68,4 +68,10 @@ Deno.test("lineStart() has a priority for the journal, else the time in UTC", ()
   for (const level of levels) {
     assert.match(lineStart(level, false), /^time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z $/);
   }
+});
+
+Deno.test("firstNames() lists three names, and how many more there are", () => {
+  assert.equal(firstNames(["a"]), "a");
+  assert.equal(firstNames(["a", "b", "c"]), "a, b, c");
+  assert.equal(firstNames(["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
 });
