@@ -218,7 +218,7 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
   [
     "images are missing",
     (host) => ["decnet/smb", "decnet/mysql"].forEach((name) => host.engine.images.delete(name)),
-    /^missing images: decnet\/smb:latest, decnet\/mysql:latest$/,
+    /^missing images: decnet\/smb:latest, decnet\/mysql:latest \(docker load -i FILE, or pull them\)$/,
   ],
 ];
 for (const [what, prepare, message] of obstacles) {

@@ -215,7 +215,7 @@ Deno.test("run() apply --dry-run --json prints requests, changes and obstacles",
   assert.match(digests[0], /^[0-9a-f]{64}$/);
   assert.equal(digests[1], "•••");
   assert.deepEqual(HostConfig.CapAdd, ["NET_BIND_SERVICE"]);
-  assert.deepEqual(obstacles, [`missing images: ${service}`]);
+  assert.deepEqual(obstacles, [`missing images: ${service} (docker load -i FILE, or pull them)`]);
   assert.equal(networks[0].request.IPAM.Config[0].Subnet, "198.18.7.0/24");
   const plain = await dryRun(setup);
   assert.deepEqual([plain.code, plain.stderr], [2, ""]);

@@ -305,7 +305,9 @@ function findForeignGuests(
 function findMissingImages(changes: readonly ContainerChange[], imageIds: ImageIds): string[] {
   const names = new Set(createdBy(changes).map(({ request }) => request.Image));
   const missing = [...names].filter((name) => (imageIds.get(name) ?? null) === null);
-  return missing.length === 0 ? [] : [`missing images: ${missing.join(", ")}`];
+  return missing.length === 0
+    ? []
+    : [`missing images: ${missing.join(", ")} (docker load -i FILE, or pull them)`];
 }
 
 /** Finds new networks whose subnet stays taken, which Docker would reject late and without its name. */

@@ -351,7 +351,8 @@ Deno.test("findChanges() restarts services that run longer than their base", () 
 });
 
 const baseImage = "debian:bookworm-slim";
-const missingImages = (...names: string[]) => `obstacle: missing images: ${names.join(", ")}`;
+const missingImages = (...names: string[]) =>
+  `obstacle: missing images: ${names.join(", ")} (docker load -i FILE, or pull them)`;
 
 /** The images of the plan without some of them. */
 function imagesWithout(...names: string[]) {
