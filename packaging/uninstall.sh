@@ -133,8 +133,9 @@ main() {
   remove_units
   remove_user
   remove /usr/local/share/man/man1/decnet-agent.1 /etc/bash_completion.d/decnet-agent
-  # They may be anywhere, also where other files are.
-  sed -n 's/^ *\(state\|agent\)-dir *= */left alone: /p' "$config" 2>/dev/null || :
+  # They may be anywhere, also where other files are; the usual ones follow.
+  sed -n 's/^ *\(state\|agent\)-dir *= */left alone: /p' "$config" 2>/dev/null |
+    grep -vx -e "left alone: $certificates" -e "left alone: $state" || :
   if [ -n "$purge" ]; then
     remove "$config" "$certificates" "$state"
   else

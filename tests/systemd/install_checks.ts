@@ -292,7 +292,10 @@ export const removalChecks: readonly Check[] = [
         ${timer}
         systemctl enable --now decnet-agent-check.timer`,
       );
+      const folders = "agent-dir = /etc/decnet/agent\\nstate-dir = /srv/decnet\\n";
+      await machine.shell(`printf '[agent]\\n${folders}' > /etc/decnet/decnet.ini`);
       const { stdout } = await machine.shell(`"${carried}" print uninstall | sh -s -- --purge`);
+      assert.deepEqual(stdout.match(/^left alone: .*$/gm), ["left alone: /srv/decnet"]);
       await machine.shell(`rmdir ${metrics.replace(/\/[^/]*$/, "")}`);
       assert.deepEqual(await inventory(machine), bare);
       const units = await machine.shell("systemctl --all --plain --no-legend list-units");
