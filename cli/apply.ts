@@ -131,12 +131,10 @@ async function sendHeartbeat(
   return findingsOf(heartbeat).map(({ text }) => text);
 }
 
-/** Prints an error and returns its exit code. */
-export function printError(
-  { code, message, details: { problems = [] } }: ApplyError,
-  json: boolean,
-  terminal: Terminal,
-): ExitCode {
+/** Prints an `ApplyError` and returns its exit code. Throws any other error again. */
+export function printError(error: unknown, json: boolean, terminal: Terminal): ExitCode {
+  if (!(error instanceof ApplyError)) throw error;
+  const { code, message, details: { problems = [] } } = error;
   const exitCode = code === "failed" ? 2 : 3;
   const lines = problems.length > 0 ? problemLines(problems) : [message];
   terminal.stderr(`decnet-agent: ${lines.map(sanitizeLine).join("\n  ")}\n`);

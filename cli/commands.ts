@@ -1,4 +1,3 @@
-import { ApplyError } from "../apply/apply_error.ts";
 import { versionHash } from "../topology/hash.ts";
 import { apply, printError, teardown } from "./apply.ts";
 import type { Arguments, Command } from "./args.ts";
@@ -25,12 +24,8 @@ export async function runOtherCommand(
   parsed: Arguments,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  try {
-    return await runParsed(command, parsed, terminal);
-  } catch (error) {
-    if (!(error instanceof ApplyError)) throw error;
-    return printError(error, parsed.json, terminal);
-  }
+  return await runParsed(command, parsed, terminal)
+    .catch((error) => printError(error, parsed.json, terminal));
 }
 
 async function runParsed(

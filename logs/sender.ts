@@ -12,13 +12,6 @@ import {
 import { startTls } from "../master/trust.ts";
 import type { LogPosition } from "./container_log.ts";
 import { type OnSafe, readLine, ResendWindow } from "./frames.ts";
-import type { LogStatus } from "./status.ts";
-
-/** What a sink has done since it was made. */
-export interface SinkStatus extends Pick<LogStatus, "sent" | "heldBack" | "cut" | "problem"> {
-  /** When the oldest line was taken that is not written yet, in milliseconds since 1970, or null. */
-  readonly waitingSince: number | null;
-}
 
 /** Where lines go. */
 export type LineSink = Pick<LogSender, "send" | "run" | "status">;
@@ -108,7 +101,11 @@ export class LogSender {
     this.#times = { ...usualTimes, ...times };
   }
 
-  get status(): SinkStatus {
+  /**
+   * What was done so far; `waitingSince` is when the oldest line was taken that is not written yet, in
+   * milliseconds since 1970, or null.
+   */
+  get status() {
     return { ...this.#counts, waitingSince: this.#window.unsentSince, problem: this.#problem };
   }
 

@@ -1,6 +1,6 @@
 import type { LogPosition } from "../../logs/container_log.ts";
 import type { OnSafe } from "../../logs/frames.ts";
-import type { LineSink, SinkStatus } from "../../logs/sender.ts";
+import type { LineSink } from "../../logs/sender.ts";
 
 const decoder = new TextDecoder();
 
@@ -41,7 +41,7 @@ export class TestSink implements LineSink {
     this.drain();
   }
 
-  get status(): SinkStatus {
+  get status(): LineSink["status"] {
     const { waitingSince } = this;
     return { sent: this.lines.length, heldBack: 0, cut: 0, waitingSince, problem: null };
   }
