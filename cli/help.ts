@@ -1,6 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
 import { systemPaths } from "../host/files.ts";
-import type { CommandText, FlagText, KeyText } from "../packaging/config.ts";
 import {
   type CommandName,
   flagCommands,
@@ -10,6 +9,39 @@ import {
   printables,
 } from "./args.ts";
 import { agentVersion, type KeyName, keyNames, options, variableOf } from "./options.ts";
+
+/** A way to call the agent. */
+export interface CommandText {
+  /** The first word after the program's name; empty for the service. */
+  readonly name: string;
+  /** The name with its operand. */
+  readonly usage: string;
+  readonly summary: string;
+}
+
+/** A flag that is not a configuration key. */
+export interface FlagText {
+  readonly flag: string;
+  /** The name of its value; null for a switch. */
+  readonly placeholder: string | null;
+  /** The commands that it goes with; empty for all. */
+  readonly commands: readonly string[];
+}
+
+/** A configuration key: a flag, a variable and a key of the ini file. */
+export interface KeyText {
+  readonly name: string;
+  readonly variable: string;
+  /** The name of its value. */
+  readonly placeholder: string;
+  readonly summary: string;
+  /** The default, where it is a fixed value. */
+  readonly value: string | null;
+  /** The default in words, where it is not. */
+  readonly fallback?: string | undefined;
+  /** The values that are allowed; completes "must be …". */
+  readonly allowed: string;
+}
 
 /** Exit codes, some with a word for the status, and what they mean. */
 type CodeTable = readonly (readonly [code: string, meaning: string])[];

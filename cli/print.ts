@@ -1,15 +1,13 @@
-import { systemPaths } from "../host/files.ts";
-import { bashCompletion } from "../packaging/completion.ts";
-import { config } from "../packaging/config.ts";
+import completion from "../packaging/decnet-agent.bash" with { type: "text" };
 import man from "../packaging/decnet-agent.1" with { type: "text" };
 import checkService from "../packaging/decnet-agent-check.service" with { type: "text" };
 import checkTimer from "../packaging/decnet-agent-check.timer" with { type: "text" };
 import cron from "../packaging/decnet-agent.cron" with { type: "text" };
+import config from "../packaging/decnet.ini" with { type: "text" };
 import service from "../packaging/decnet-agent.service" with { type: "text" };
 import install from "../packaging/install.sh" with { type: "text" };
 import uninstall from "../packaging/uninstall.sh" with { type: "text" };
-import { type PrintableFile, printables } from "./args.ts";
-import { commands, flags, keys } from "./help.ts";
+import type { PrintableFile } from "./args.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Each file as text; a script gets the path of the executable. Throws as `executable`. */
@@ -18,9 +16,9 @@ export const texts: Record<PrintableFile, (executable: () => string) => string> 
   "systemd-check-service": () => checkService,
   "systemd-check-timer": () => checkTimer,
   "cron": () => cron,
-  "config": () => config(keys, systemPaths.config),
+  "config": () => config,
   "man": () => man,
-  "completion": () => bashCompletion({ commands, flags, keys, printables }),
+  "completion": () => completion,
   "install": (executable) => withProgram(install, executable()),
   "uninstall": (executable) => withProgram(uninstall, executable()),
 };

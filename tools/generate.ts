@@ -5,11 +5,11 @@
  * @module
  */
 
-import { keys } from "../cli/help.ts";
+import { printables } from "../cli/args.ts";
+import { commands, flags, keys, type KeyText } from "../cli/help.ts";
 import type { KeyName } from "../cli/options.ts";
-import { texts } from "../cli/print.ts";
 import { systemPaths } from "../host/files.ts";
-import type { KeyText } from "../packaging/config.ts";
+import { bashCompletion } from "./bash_completion.ts";
 
 /** When an operator sets a key; completes "Set it …". */
 const occasions: Record<KeyName, string> = {
@@ -37,6 +37,25 @@ const occasions: Record<KeyName, string> = {
   "syslog-port": "when the ini file is not the one that the master issued",
   "textfile": "to monitor this host with Prometheus",
 };
+
+/** Returns packaging/decnet.ini: each key is a comment. */
+function iniFile(keys: readonly KeyText[]): string {
+  return `# ${systemPaths.config}: configuration of decnet-agent.
+# Keys that are commented out have their default value. Precedence: flag (--master-host),
+# environment (DECNET_MASTER_HOST), this file, default.
+
+[agent]
+${keys.map(iniEntry).join("")}`;
+}
+
+function iniEntry({ name, placeholder, summary, value, fallback, allowed }: KeyText): string {
+  return `
+# ${summary}
+# must be ${allowed}
+# default: ${value ?? fallback}
+#${name} = ${value ?? placeholder}
+`;
+}
 
 /** Returns docs/configuration.md; its lines are not wrapped yet. */
 export function configurationReference(keys: readonly KeyText[]): string {
@@ -77,10 +96,9 @@ const root = new URL("../", import.meta.url);
 
 /** Returns all generated files, by their paths from the root. */
 export async function generatedFiles(): Promise<Map<string, string>> {
-  const noPath = () => "";
   return new Map([
-    ["packaging/decnet.ini", texts.config(noPath)],
-    ["packaging/decnet-agent.bash", texts.completion(noPath)],
+    ["packaging/decnet.ini", iniFile(keys)],
+    ["packaging/decnet-agent.bash", bashCompletion({ commands, flags, keys, printables })],
     ["docs/configuration.md", await formatted(configurationReference(keys))],
   ]);
 }

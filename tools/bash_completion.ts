@@ -1,4 +1,4 @@
-import type { CommandText, FlagText, KeyText } from "./config.ts";
+import type { CommandText, FlagText, KeyText } from "../cli/help.ts";
 
 /** The parts of a command line. */
 interface CommandLine {
