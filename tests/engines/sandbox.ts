@@ -240,7 +240,7 @@ export class DockerSandbox implements AsyncDisposable {
       const networks = await this.networks();
       await Promise.allSettled(networks.map(({ Id }) => this.docker.getNetwork(Id).remove()));
       return containers.length + networks.length === 0;
-    }, { what: `an empty sandbox ${this.tag}` });
+    }, { what: `an empty sandbox ${this.tag}`, timeoutMs: 90_000 });
     // The newest first: Docker removes no image that another one was made from, and then that too.
     for (const id of this.#images.toReversed()) {
       await this.docker.getImage(id).remove({ force: true }).catch(
