@@ -61,8 +61,9 @@ Deno.test("S7 decnet-agent stops within 2 s while the store is locked", async ()
   const engine = await host.startEngine();
   using _lock = lockStore(host);
   await using agent = new RunningAgent([interval, ...host.flags()]);
-  // It waits for the lock once the store is open.
-  await agent.until(() => agent.openFiles().includes(host.storePath));
+  // It waits for the lock once the store is open, while the engine answers.
+  const isOpen = () => agent.openFiles().includes(host.storePath);
+  await agent.until(() => isOpen() && engine.requestCount === 3);
   assert.equal((await agent.stop()).stdout, "");
   assert.equal(engine.requestCount, 3);
 });
