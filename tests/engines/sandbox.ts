@@ -161,6 +161,12 @@ export class DockerSandbox implements AsyncDisposable {
     const ended = handle.wait();
     await handle.kill();
     await ended;
+    // Docker's lists may be late.
+    const isListed = async () => {
+      const all = await this.containers();
+      return all.some(({ Names, State }) => Names.includes(`/${container}`) && State === "running");
+    };
+    await until(async () => !await isListed(), { what: `the end of ${container}` });
   }
 
   /** Removes a container, running or not. */
