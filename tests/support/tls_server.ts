@@ -37,7 +37,10 @@ export class TlsServer implements AsyncDisposable {
   async listen({ host = "127.0.0.1", port = 0 }: Partial<ServerOptions> = {}): Promise<this> {
     this.#place ??= { host, port };
     await new Promise<void>((resolve, reject) => {
-      this.server.once("error", reject).listen(this.#place, resolve);
+      this.server.once("error", reject).listen(this.#place, () => {
+        this.server.off("error", reject);
+        resolve();
+      });
     });
     this.#place.port = this.port;
     return this;
