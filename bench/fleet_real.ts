@@ -8,6 +8,7 @@
  */
 
 import { existsSync } from "node:fs";
+import { cpuMsOf } from "../tests/support/processes.ts";
 import { startAgent } from "./agent.ts";
 import { figure, percentile, printFigures, printTable, startStandIn } from "./harness.ts";
 import { withAgent } from "./harness.ts";
@@ -21,14 +22,6 @@ const startsPerSecond = 8;
 function memoryMiB(pid: number): number {
   const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
   return Number(/^Pss:\s+(\d+) kB$/m.exec(text)![1]) / 1024;
-}
-
-/** Returns the processor time that a process has taken until now, in milliseconds. */
-function processorMs(pid: number): number {
-  // The name, which may hold spaces, ends with the last bracket.
-  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ").at(-1)!.split(" ");
-  const ticksPerSecond = 100;
-  return (Number(fields[11]) + Number(fields[12])) * 1000 / ticksPerSecond;
 }
 
 /** The agents, and what they and their master have reported. */
@@ -84,13 +77,13 @@ class RealFleet implements AsyncDisposable {
   /** Watches for `seconds`; returns the values of `figures`, in their order. */
   async measure(): Promise<number[]> {
     const pids = this.#agents.map(({ pid }) => pid);
-    const agentMs = () => pids.reduce((sum, pid) => sum + processorMs(pid), 0) / agents;
+    const agentMs = () => pids.reduce((sum, pid) => sum + cpuMsOf(pid), 0) / agents;
     this.#latenciesMs = [];
-    const before = { ...this.counts(), masterMs: processorMs(this.masterPid), agentMs: agentMs() };
+    const before = { ...this.counts(), masterMs: cpuMsOf(this.masterPid), agentMs: agentMs() };
     // Whole seconds of the clock, as those are what is counted.
     const from = Math.floor(Date.now() / 1000) + 1;
     await this.watch(seconds);
-    const masterMs = processorMs(this.masterPid) - before.masterMs;
+    const masterMs = cpuMsOf(this.masterPid) - before.masterMs;
     const agentShare = (agentMs() - before.agentMs) / seconds / 10;
     const latenciesMs = this.#latenciesMs;
     // The master's counts may be a second old.

@@ -67,12 +67,6 @@ export async function measureInTurn(
   }));
 }
 
-/** Returns the anonymous memory of a process, in MiB: what is not of files. */
-export function anonymousMiBOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
-}
-
 /** Returns the value that a share of them does not exceed; NaN if there is none. */
 export function percentile(values: readonly number[], share: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? NaN;

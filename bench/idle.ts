@@ -9,7 +9,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { masterFlags, startAgent, startMaster } from "./agent.ts";
 import { figure, measureInTurn, median, printFigures, printTable } from "./harness.ts";
-import { anonymousMiBOf, startStandIn, withAgent } from "./harness.ts";
+import { startStandIn, withAgent } from "./harness.ts";
+import { memoryMiBOf } from "../tests/support/processes.ts";
 
 const seconds = Number(Deno.args[0] ?? 600);
 const interval = Number(Deno.args[1] ?? 30);
@@ -63,7 +64,7 @@ await withAgent(async (folder) => {
       name: names[index]!,
       cpuMs: (usage.cpuMs - before[index]!.cpuMs) / intervals,
       wakeUps: (usage.wakeUps - before[index]!.wakeUps) / intervals,
-      anonymousMiB: anonymousMiBOf(pid),
+      anonymousMiB: memoryMiBOf(pid, "RssAnon"),
     };
   });
   for (const agent of agents) {

@@ -10,13 +10,13 @@ import type { AddressInfo } from "node:net";
 import { DockerSandbox } from "../tests/engines/sandbox.ts";
 import { createAuthority, writeAgentDirectory } from "../tests/support/certificates.ts";
 import { until } from "../tests/support/environment.ts";
+import { cpuMsOf, memoryMiBOf } from "../tests/support/processes.ts";
 import { figure, median, printFigures, printTable, run, withAgent } from "./harness.ts";
 import { startAgent, startMaster } from "./agent.ts";
 
 const lines = Number(Deno.args[0] ?? 200_000);
 const rounds = Number(Deno.args[1] ?? 3);
 const socket = "/var/run/docker.sock";
-const ticksMs = 10;
 const timeoutMs = 600_000;
 
 /** Takes what clients send, and counts the bytes. */
@@ -59,12 +59,6 @@ class ByteListener implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
-}
-
-/** Returns the processor time of a process until now, in milliseconds. */
-function cpuMsOf(pid: number): number {
-  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * ticksMs;
 }
 
 /** What a run has taken until all bytes had come. */
@@ -128,8 +122,7 @@ await withAgent(async (folder) => {
       await container.rename({ name: own });
       await until(() => listener.bytes >= frameBytes, { timeoutMs, what: "all lines" });
       const cpuMs = cpuMsOf(agent.pid) - before;
-      const status = Deno.readTextFileSync(`/proc/${agent.pid}/status`);
-      const residentMiB = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
+      const residentMiB = memoryMiBOf(agent.pid, "VmRSS");
       return { cpuMs, seconds: (listener.lastAt - listener.firstAt) / 1000, residentMiB };
     } finally {
       await container.rename({ name: hidden });

@@ -6,7 +6,8 @@
  */
 
 import { compileProgram, figure, printFigures, printTable } from "./harness.ts";
-import { anonymousMiBOf, startStandIn, withAgent } from "./harness.ts";
+import { startStandIn, withAgent } from "./harness.ts";
+import { memoryMiBOf } from "../tests/support/processes.ts";
 
 /** How each heartbeat ends → in words. */
 const kinds = {
@@ -28,7 +29,7 @@ async function measure([program = "", ...args]: readonly string[]) {
   let text: string | undefined;
   for (let read = await output.read(); !read.done; read = await output.read()) {
     text = read.value;
-    mib.push(anonymousMiBOf(child.pid));
+    mib.push(memoryMiBOf(child.pid, "RssAnon"));
     await input.write(new Uint8Array(1));
   }
   const [early, late] = mib;

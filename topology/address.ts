@@ -20,7 +20,7 @@ export function parseAddress(text: string): number | null {
 }
 
 /** Parses an IPv4 address, also one that is mapped into IPv6; null for any other text. */
-export function parseMapped(text: string): number | null {
+function parseMapped(text: string): number | null {
   // A URL writes all forms of an IPv6 address as one.
   const host = text.includes(":") ? URL.parse(`http://[${text}]`)?.hostname ?? "" : text;
   const [, high, low] = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(host) ?? [];

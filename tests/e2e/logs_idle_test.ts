@@ -4,6 +4,7 @@ import { container, type ContainerItem } from "../support/engine/state.ts";
 import { Host, RunningAgent } from "../support/executable.ts";
 import { LogListener } from "../support/log_listener.ts";
 import { SwallowingProxy } from "../support/swallowing_proxy.ts";
+import { cpuMsOf } from "../support/processes.ts";
 
 const labels = { "decnet.topology.id": "11111111-0000", "decnet.topology.service": "true" };
 const watchedMs = 3_000;
@@ -11,12 +12,6 @@ const watchedMs = 3_000;
 const maximumCpuMs = 200;
 /** The forwarder closes the logs when no line was taken for 5 s. */
 const untilClosedMs = 7_000;
-
-/** Returns the processor time of a process until now, in milliseconds. */
-function cpuMsOf(pid: number): number {
-  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
 
 function wait(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,3 +1,4 @@
+import { memoryMiBOf } from "../support/processes.ts";
 import type { HostOptions } from "./simulated_host.ts";
 
 /** The agent under measurement, in a process of its own. */
@@ -45,8 +46,7 @@ export class MeasuredAgent implements AsyncDisposable {
 
   /** Its resident memory, in MiB. */
   residentMiB(): number {
-    const status = Deno.readTextFileSync(`/proc/${this.#child.pid}/status`);
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
+    return memoryMiBOf(this.#child.pid, "VmRSS");
   }
 
   /** How many file descriptors it has open. */
