@@ -267,6 +267,7 @@ export class EngineConnection {
   readonly #connection: Deno.Conn;
   readonly #signal: AbortSignal;
   readonly #timeouts: TimeoutSet;
+  readonly #runningTimeouts = new Set<() => void>();
   readonly #onAbort = () => this.abort(this.#signal.reason);
   readonly #log: Log | undefined;
   /** Requests without an answer, the oldest first; only for the log. */
@@ -336,9 +337,14 @@ export class EngineConnection {
 
   /** Aborts the connection after `ms`; the returned function stops this timeout. */
   abortAfter(ms: number): () => void {
-    return this.#timeouts.start(ms, () => {
+    const stopTimeout = this.#timeouts.start(ms, () => {
       this.abort(new EngineError({ reason: "timeout", afterMs: ms }));
     });
+    this.#runningTimeouts.add(stopTimeout);
+    return () => {
+      stopTimeout();
+      this.#runningTimeouts.delete(stopTimeout);
+    };
   }
 
   /** Closes the connection; pending reads and writes fail with `reason`. */
@@ -350,6 +356,9 @@ export class EngineConnection {
   /** Closes the connection; closing it again does nothing. */
   close(): void {
     this.#signal.removeEventListener("abort", this.#onAbort);
+    // A timeout would keep the connection and its buffer in memory.
+    for (const stopTimeout of this.#runningTimeouts) stopTimeout();
+    this.#runningTimeouts.clear();
     while (this.#unanswered.length > 0) this.#logCall("none");
     try {
       this.#connection.close();

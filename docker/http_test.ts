@@ -13,7 +13,8 @@ import {
   whole,
 } from "../tests/support/answer_streams.ts";
 import { SeededRandom } from "../tests/support/random.ts";
-import { ResponseReader, TimeoutSet } from "./http.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { EngineConnection, ResponseReader, TimeoutSet } from "./http.ts";
 
 const wellFormed: [name: string, stream: string, answers: [status: number, body: string][]][] = [
   ["a length", `${head}Content-Length: 5\r\n\r\n[1,2]`, [[200, "[1,2]"]]],
@@ -244,4 +245,28 @@ Deno.test("T5 TimeoutSet.start() does not count time while the process is stoppe
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(isDue, false);
   await due;
+});
+
+Deno.test("EngineConnection.close() keeps no timeout, which would keep its buffer", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/docker.sock`;
+  using _listener = Deno.listen({ transport: "unix", path });
+  let running = 0;
+  class CountedTimeouts extends TimeoutSet {
+    override start(ms: number, onDue: () => void): () => void {
+      const stop = super.start(ms, onDue);
+      running++;
+      return () => {
+        stop();
+        running--;
+      };
+    }
+  }
+  const { signal } = new AbortController();
+  const connection = await EngineConnection.open(path, signal, { timeouts: new CountedTimeouts() });
+  connection.abortAfter(100);
+  connection.abortAfter(100)();
+  assert.equal(running, 1);
+  connection.close();
+  assert.equal(running, 0);
 });
