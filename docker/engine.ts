@@ -1,3 +1,4 @@
+import type { HttpResponse } from "../host/http.ts";
 import type { Log } from "../host/log.ts";
 import {
   type ContainerInfo,
@@ -13,13 +14,7 @@ import {
   type PlannedContainer,
 } from "../topology/plan.ts";
 import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
-import {
-  callName,
-  EngineConnection,
-  type EngineRequest,
-  type EngineResponse,
-  TimeoutSet,
-} from "./http.ts";
+import { callName, EngineConnection, type EngineRequest, TimeoutSet } from "./http.ts";
 import { readContainers, readId, readImageLabels, readNetworks, readVersion } from "./lists.ts";
 import { listContainers, listNetworks } from "./observe.ts";
 
@@ -181,7 +176,7 @@ export class Engine {
   }
 
   /** Makes a call as soon as a slot is free. Throws `EngineError` when it fails. */
-  async #request(request: EngineRequest): Promise<EngineResponse> {
+  async #request(request: EngineRequest): Promise<HttpResponse> {
     while (this.#freeSlots === 0) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
@@ -198,7 +193,7 @@ export class Engine {
     }
   }
 
-  async #exchange(request: EngineRequest): Promise<EngineResponse> {
+  async #exchange(request: EngineRequest): Promise<HttpResponse> {
     let connection: EngineConnection | undefined;
     try {
       // Not with `#signal`: running calls may finish after it was aborted.
@@ -221,7 +216,7 @@ export class Engine {
 }
 
 /** Waits for a call; accepts the engine's refusal, if a status is given only with that one. */
-async function ignoreRefusal(call: Promise<EngineResponse>, accepted?: number): Promise<void> {
+async function ignoreRefusal(call: Promise<HttpResponse>, accepted?: number): Promise<void> {
   try {
     await call;
   } catch (error) {

@@ -1,7 +1,9 @@
 import { forbiddenPath } from "../host/files.ts";
+import { HttpError, type HttpFailure } from "../host/http.ts";
 
 /** Why a call to the engine failed. An example of `call`: `GET /networks`. */
 export type EngineFailure =
+  | HttpFailure
   | { readonly reason: keyof typeof descriptions }
   /** `afterMs` is null when the caller's signal set the limit. */
   | { readonly reason: "timeout"; readonly afterMs: number | null }
@@ -12,9 +14,7 @@ export type EngineFailure =
     readonly status: number;
     readonly words: string;
   }
-  | { readonly reason: "not-json"; readonly call: string }
-  | { readonly reason: "too-large"; readonly maximumBytes: number }
-  | { readonly reason: "other"; readonly detail: string };
+  | { readonly reason: "not-json"; readonly call: string };
 
 /** A call to the engine failed. Callers switch on `failure.reason`; the message is for operators. */
 export class EngineError extends Error {
@@ -43,7 +43,7 @@ const runtimeErrors = [
 
 /** Reads the reason of an error from this module, the runtime or an aborted signal. */
 export function readFailure(error: unknown): EngineFailure {
-  if (error instanceof EngineError) return error.failure;
+  if (error instanceof EngineError || error instanceof HttpError) return error.failure;
   for (const [type, reason] of runtimeErrors) if (error instanceof type) return { reason };
   if (error instanceof DOMException && error.name === "TimeoutError") {
     return { reason: "timeout", afterMs: null };

@@ -1,7 +1,8 @@
+import { BodyBuffer, type ResponseReader } from "../host/http.ts";
 import type { Log } from "../host/log.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { EngineError, readFailure } from "./errors.ts";
-import { BodyBuffer, EngineConnection, type ResponseReader } from "./http.ts";
+import { EngineConnection } from "./http.ts";
 import { hasPrefix, type Prefixes } from "./observe.ts";
 
 const lineFeed = 10;

@@ -1,228 +1,6 @@
+import { type ReadBytes, type ResponseHead, ResponseReader } from "../host/http.ts";
 import type { Log } from "../host/log.ts";
-import { EngineError, statusError } from "./errors.ts";
-
-/** Collects bytes in one growing buffer; a buffer for each part would waste memory on tiny parts. */
-export class BodyBuffer {
-  #bytes = new Uint8Array(16 * 1024);
-  #length = 0;
-
-  constructor(readonly maximumBytes = Infinity) {}
-
-  get length(): number {
-    return this.#length;
-  }
-
-  /** Throws `EngineError` when `more` bytes would exceed the limit. */
-  checkRoom(more: number): void {
-    if (this.#length + more <= this.maximumBytes) return;
-    throw new EngineError({ reason: "too-large", maximumBytes: this.maximumBytes });
-  }
-
-  /** Copies `part` to the end. Throws as `checkRoom()`. */
-  append(part: Uint8Array): void {
-    this.checkRoom(part.length);
-    const needed = this.#length + part.length;
-    if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
-      larger.set(this.bytes());
-      this.#bytes = larger;
-    }
-    this.#bytes.set(part, this.#length);
-    this.#length = needed;
-  }
-
-  /** The appended bytes; valid until the next change. */
-  bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
-  }
-
-  clear(): void {
-    this.#length = 0;
-  }
-}
-
-/** One character for each byte. */
-const decoder = new TextDecoder("latin1");
-const protocol = "HTTP/1.";
-/** Limit for the line before a chunk: its size, and extensions, which engines do not send. */
-const maximumLineBytes = 1024;
-
-/** Status and headers of an answer. */
-interface EngineHead {
-  readonly status: number;
-  /** Names in lower case; the last value of a repeated header. */
-  readonly headers: ReadonlyMap<string, string>;
-  /** Whether no further answer comes on its connection. */
-  readonly isLast: boolean;
-}
-
-/** One answer of the engine. */
-export interface EngineResponse extends EngineHead {
-  readonly body: Uint8Array;
-}
-
-/** Fills the front of `into`; returns the number of bytes, or null at the end of the stream. */
-export type ReadBytes = (into: Uint8Array<ArrayBuffer>) => Promise<number | null>;
-
-/** Reads HTTP/1.1 answers, one after another, from a stream of bytes. */
-export class ResponseReader {
-  readonly #readBytes: ReadBytes;
-  readonly #onHead: (status: number) => void;
-  readonly #maximumBodyBytes: number;
-  /** Larger than any head, so that it is never full while the end of a head is searched. */
-  readonly #buffer: Uint8Array<ArrayBuffer>;
-  readonly #maximumHeadBytes: number;
-  #start = 0;
-  #end = 0;
-
-  /** `onHead` gets the status of each answer. */
-  constructor(
-    readBytes: ReadBytes,
-    maximumBodyBytes: number,
-    maximumHeadBytes = 32 * 1024,
-    onHead: (status: number) => void = () => {},
-  ) {
-    this.#readBytes = readBytes;
-    this.#onHead = onHead;
-    this.#maximumHeadBytes = maximumHeadBytes;
-    this.#buffer = new Uint8Array(2 * maximumHeadBytes);
-    this.#maximumBodyBytes = maximumBodyBytes;
-  }
-
-  /** Reads an answer. Throws `EngineError` when it is not HTTP, incomplete or over a limit. */
-  async next(): Promise<EngineResponse> {
-    const head = await this.readHead();
-    const body = new BodyBuffer(this.#maximumBodyBytes);
-    await this.#readBody(head, body);
-    return { ...head, body: body.bytes() };
-  }
-
-  /** Reads the head of an answer, after informational ones (1xx). Throws like `next()`. */
-  async readHead(): Promise<EngineHead> {
-    for (;;) {
-      const head = parseHead(await this.#readUntil("\r\n\r\n", this.#maximumHeadBytes, protocol));
-      if (head.status < 200) continue;
-      this.#onHead(head.status);
-      return head;
-    }
-  }
-
-  async #readBody({ status, headers }: EngineHead, body: BodyBuffer): Promise<void> {
-    const coding = headers.get("transfer-encoding");
-    const length = headers.get("content-length");
-    if (isBodiless(status)) return;
-    if (coding !== undefined) {
-      if (coding.toLowerCase() !== "chunked") throw malformed(`transfer encoding ${coding}`);
-      await this.#copyChunks(body);
-    } else if (length !== undefined) {
-      if (!/^\d{1,15}$/.test(length)) throw malformed(`content length ${length}`);
-      body.checkRoom(Number(length));
-      await this.#copy(Number(length), body);
-    } else {
-      while (this.#end > this.#start || await this.#fill()) {
-        await this.#copy(this.#end - this.#start, body);
-      }
-    }
-  }
-
-  /** Reads what comes next of a body without a length and without chunks; null at its end. */
-  readRest(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
-    if (this.#start === this.#end) return this.#readBytes(into);
-    const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + into.length));
-    into.set(part);
-    this.#start += part.length;
-    return Promise.resolve(part.length);
-  }
-
-  async #copyChunks(body: BodyBuffer): Promise<void> {
-    for (let size = Infinity; size > 0;) {
-      const line = await this.#readUntil("\r\n", maximumLineBytes);
-      const digits = /^([0-9a-fA-F]{1,8})(?:$|[ \t;])/.exec(line)?.[1];
-      if (digits === undefined) throw malformed("a chunk without a size");
-      size = parseInt(digits, 16);
-      body.checkRoom(size);
-      await this.#copy(size, body);
-      // An engine sends no trailers after the last one, either.
-      const rest = await this.#readUntil("\r\n", maximumLineBytes);
-      if (rest !== "") throw malformed("a chunk too long");
-    }
-  }
-
-  async #copy(length: number, body: BodyBuffer): Promise<void> {
-    for (let left = length; left > 0;) {
-      if (this.#start === this.#end) await this.#fillOrFail();
-      const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + left));
-      body.append(part);
-      left -= part.length;
-      this.#start += part.length;
-    }
-  }
-
-  /** Returns the text before `mark`, and skips `mark`. Fails at once if it does not begin with `start`. */
-  async #readUntil(mark: "\r\n" | "\r\n\r\n", limit: number, start = ""): Promise<string> {
-    for (let text = "";;) {
-      const end = Math.min(this.#end, this.#start + limit + mark.length);
-      text += decoder.decode(this.#buffer.subarray(this.#start + text.length, end));
-      if (!start.startsWith(text.slice(0, start.length))) throw notHttp();
-      const at = text.indexOf(mark);
-      if (at >= 0) {
-        this.#start += at + mark.length;
-        return text.slice(0, at);
-      }
-      if (text.length === limit + mark.length) {
-        throw malformed(`a header or line of more than ${limit} bytes`);
-      }
-      await this.#fillOrFail();
-    }
-  }
-
-  async #fillOrFail(): Promise<void> {
-    if (!await this.#fill()) throw new EngineError({ reason: "answer-cut" });
-  }
-
-  /** Reads more into the buffer; false at the end of the stream. */
-  async #fill(): Promise<boolean> {
-    this.#buffer.copyWithin(0, this.#start, this.#end);
-    this.#end -= this.#start;
-    this.#start = 0;
-    const count = await this.#readBytes(this.#buffer.subarray(this.#end));
-    this.#end += count ?? 0;
-    return count !== null;
-  }
-}
-
-function parseHead(text: string): EngineHead {
-  const [statusLine, ...headerLines] = text.split("\r\n");
-  const [, minor, digits] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(statusLine!) ?? [];
-  if (digits === undefined) throw notHttp();
-  const status = Number(digits);
-  const fields = headerLines.map(parseHeader);
-  const headers = new Map(fields);
-  const options = fields.filter(([name]) => name === "connection")
-    .flatMap(([, value]) => value.toLowerCase().split(",").map((it) => it.trim()));
-  const isKept = minor === "1" ? !options.includes("close") : options.includes("keep-alive");
-  const hasEnd = isBodiless(status) || headers.has("transfer-encoding") ||
-    headers.has("content-length");
-  return { status, headers, isLast: !isKept || !hasEnd };
-}
-
-function isBodiless(status: number): boolean {
-  return status === 204 || status === 304;
-}
-
-function parseHeader(line: string): [string, string] {
-  const colon = line.indexOf(":");
-  if (colon < 1) throw malformed("a header without a name");
-  return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-}
-
-function notHttp(): EngineError {
-  return new EngineError({ reason: "not-http" });
-}
-
-function malformed(detail: string): EngineError {
-  return new EngineError({ reason: "other", detail });
-}
+import { EngineError, readFailure, statusError } from "./errors.ts";
 
 /** Limits for reading the body of a refusal, in bytes and milliseconds. */
 const maximumRefusalBytes = 4 * 1024;
@@ -321,9 +99,11 @@ export class EngineConnection {
   async openStream(
     request: Pick<EngineRequest, "method" | "path">,
     name = callName(request),
-  ): Promise<EngineHead["headers"]> {
+  ): Promise<ResponseHead["headers"]> {
     await this.send([{ ...request, isStream: true }]);
-    const { status, headers } = await this.answers.readHead();
+    const { status, headers } = await this.answers.readHead().catch((cause) => {
+      throw new EngineError(readFailure(cause), "", { cause });
+    });
     if (status !== 200) {
       this.abortAfter(refusalTimeoutMs);
       const body = new Uint8Array(maximumRefusalBytes);
@@ -331,7 +111,7 @@ export class EngineConnection {
       const length = await this.answers.readRest(body).catch(() => null);
       throw statusError({ status, body: body.subarray(0, length ?? 0) }, name);
     }
-    if (headers.has("transfer-encoding")) throw notHttp();
+    if (headers.has("transfer-encoding")) throw new EngineError({ reason: "not-http" });
     return headers;
   }
 

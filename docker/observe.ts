@@ -5,17 +5,12 @@ import {
   type NetworkInfo,
   topologyLabel,
 } from "../topology/inventory.ts";
+import type { HttpResponse } from "../host/http.ts";
 import type { Log } from "../host/log.ts";
 import type { Port } from "../topology/services.ts";
 import { compareCodePoints } from "../topology/json.ts";
 import { EngineError, parseAnswer, readFailure } from "./errors.ts";
-import {
-  callName,
-  EngineConnection,
-  type EngineRequest,
-  type EngineResponse,
-  TimeoutSet,
-} from "./http.ts";
+import { callName, EngineConnection, type EngineRequest, TimeoutSet } from "./http.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 
 /** The kernel's limit for the path of a socket, in bytes. */
@@ -169,11 +164,11 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
 async function list(
   signal: AbortSignal,
   { socket, containerPrefixes, log, onAsked, ...limits }: ObserveOptions,
-): Promise<Inventory & Pick<EngineResponse, "headers">> {
+): Promise<Inventory & Pick<HttpResponse, "headers">> {
   const { timeouts = new TimeoutSet(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = limits;
   const calls = [listNetworks, ...listManagedContainers(containerPrefixes)];
   let networks: NetworkInfo[] = [];
-  let headers: EngineResponse["headers"] = new Map();
+  let headers: HttpResponse["headers"] = new Map();
   const containerById = new Map<string, ContainerInfo>();
   let connection: EngineConnection | null = null;
   const stopTimeout = timeouts.start(timeoutMs, () => {
@@ -209,7 +204,7 @@ async function list(
   }
 }
 
-function readVersion(headers: EngineResponse["headers"], latencyMs: number): EngineVersion {
+function readVersion(headers: HttpResponse["headers"], latencyMs: number): EngineVersion {
   return {
     version: /^[^/]+\/(\S+)/.exec(headers.get("server") ?? "")?.[1] ?? null,
     apiVersion: headers.get("api-version") ?? null,

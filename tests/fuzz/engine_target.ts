@@ -7,8 +7,8 @@ import { Agent, type Heartbeat } from "../../agent/heartbeat.ts";
 import { findingsOf, onceText } from "../../cli/report.ts";
 import { stateText } from "../../cli/state.ts";
 import { parseAnswer } from "../../docker/errors.ts";
-import { ResponseReader } from "../../docker/http.ts";
 import { readContainers, readNetworks } from "../../docker/lists.ts";
+import { ResponseReader } from "../../host/http.ts";
 import { createLog } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { findChanges, findRemovals, findTakenSubnets } from "../../topology/changes.ts";
@@ -144,7 +144,7 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
     return findDrift(plan, inventory).state;
   } catch (error) {
     const isOurs = error instanceof TypeError && /: not a/.test(error.message);
-    if (!isOurs) checkError(error, ["Error", "EngineError"]);
+    if (!isOurs) checkError(error, ["HttpError", "EngineError"]);
     return isOurs ? "another shape" : "an error";
   }
 }

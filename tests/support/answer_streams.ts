@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type EngineResponse, type ReadBytes, ResponseReader } from "../../docker/http.ts";
+import { type HttpResponse, type ReadBytes, ResponseReader } from "../../host/http.ts";
 import { SeededRandom } from "./random.ts";
 
 /** How many bytes the next read may bring. */
@@ -12,7 +12,7 @@ export const head = "HTTP/1.1 200 OK\r\n";
 /** The head of an answer in chunks. */
 export const chunkedHead = `${head}Transfer-Encoding: chunked\r\n\r\n`;
 /** What is said of an answer that ends too early. */
-export const cutShort = /connection closed in the middle of an answer/;
+export const cutShort = /answer-cut/;
 
 /**
  * A reader of a stream that ends, and how many bytes of it have been read. To read on after the end
@@ -54,7 +54,7 @@ export function cuts(): Cut[] {
 }
 
 /** The status and the body of an answer. */
-export function summary({ status, body }: EngineResponse): [number, string] {
+export function summary({ status, body }: HttpResponse): [number, string] {
   return [status, new TextDecoder().decode(body)];
 }
 
