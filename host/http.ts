@@ -32,15 +32,25 @@ export class BodyBuffer {
 
   /** Copies `part` to the end. Throws as `checkRoom()`. */
   append(part: Uint8Array): void {
-    this.checkRoom(part.length);
-    const needed = this.#length + part.length;
+    this.room(part.length).set(part);
+    this.count(part.length);
+  }
+
+  /** Returns the room for the next `more` bytes, which `count()` adds. Throws as `checkRoom()`. */
+  room(more: number): Uint8Array<ArrayBuffer> {
+    this.checkRoom(more);
+    const needed = this.#length + more;
     if (needed > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
       larger.set(this.bytes());
       this.#bytes = larger;
     }
-    this.#bytes.set(part, this.#length);
-    this.#length = needed;
+    return this.#bytes.subarray(this.#length, needed);
+  }
+
+  /** Adds so many bytes that were written into the room. */
+  count(written: number): void {
+    this.#length += written;
   }
 
   /** The appended bytes; valid until the next change. */
@@ -162,12 +172,25 @@ export class ResponseReader {
 
   async #copy(length: number, body: BodyBuffer): Promise<void> {
     for (let left = length; left > 0;) {
-      if (this.#start === this.#end) await this.#fillOrFail();
+      const isBuffered = this.#end > this.#start;
+      if (!isBuffered && left > this.#buffer.length) {
+        left -= await this.#readInto(body, left);
+        continue;
+      }
+      if (!isBuffered) await this.#fillOrFail();
       const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + left));
       body.append(part);
       left -= part.length;
       this.#start += part.length;
     }
+  }
+
+  /** Reads a large part at once into the body; through the buffer, it would be copied twice. */
+  async #readInto(body: BodyBuffer, length: number): Promise<number> {
+    const count = await this.#readBytes(body.room(length));
+    if (count === null) throw new HttpError({ reason: "answer-cut" });
+    body.count(count);
+    return count;
   }
 
   /** Returns the text before `mark`, and skips `mark`. Fails at once if it does not begin with `start`. */

@@ -183,6 +183,17 @@ for (const [name, most, stream] of limits) {
   });
 }
 
+Deno.test("ResponseReader.next() reads a body larger than its buffer at once", async () => {
+  for (const start of [`${head}Content-Length: 100000\r\n\r\n`, `${chunkedHead}186a0\r\n`]) {
+    let reads = 0;
+    const cut = () => reads++ === 0 ? start.length : Infinity;
+    const { reader } = read(`${start}${x(bodyLimit)}\r\n0\r\n\r\n`, cut);
+    assert.deepEqual(summary(await reader.next()), [200, x(bodyLimit)]);
+    assert.equal(reads, start.startsWith(chunkedHead) ? 3 : 2);
+    await assert.rejects(read(`${start}${x(bodyLimit - 1)}`, cut).reader.next(), cutShort);
+  }
+});
+
 Deno.test("ResponseReader.next() rejects a size that is announced too large", async () => {
   for (const start of [`${head}Content-Length: 100001\r\n\r\n`, `${chunkedHead}186a1\r\n`]) {
     const { reader, source } = read(`${start}${"x".repeat(bodyLimit + 1)}`, byteByByte);
