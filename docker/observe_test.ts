@@ -89,6 +89,21 @@ Deno.test("observe() selects by the start of a name and by the label, exactly", 
     }
   }));
 
+Deno.test("observe() parses two equal lists of containers once", () =>
+  withEngine(async (engine) => {
+    engine.containers = [container({ name: "decnet-web", labels: label })];
+    const parse = JSON.parse;
+    const parsed: string[] = [];
+    JSON.parse = (text) => (parsed.push(text), parse(text));
+    try {
+      const { containers } = await observeEngine(engine);
+      assert.deepEqual(containers, ["decnet-web"]);
+    } finally {
+      JSON.parse = parse;
+    }
+    assert.equal(parsed.filter((text) => text.includes("decnet-web")).length, 1);
+  }));
+
 Deno.test("observe() sorts by code point and names nothing twice", () =>
   withEngine(async (engine) => {
     const sorted = ["a-10", "a-2", "a.b", "aB", "a_1", "ab", "aä", "a\uFFFD", "a\u{10000}"];
