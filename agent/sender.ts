@@ -1,7 +1,7 @@
+import { hostAndPort, timeOf } from "../host/log.ts";
 import { CertificateFolder, type Certificates } from "../master/certificates.ts";
 import { MasterClient, type MasterReply, parseRetryAfter } from "../master/client.ts";
-import { hostAndPort, type MasterAddress } from "../master/connection.ts";
-import { timeOf } from "../master/trust.ts";
+import { type MasterAddress } from "../master/connection.ts";
 
 /** Certificates that expire within this time bring a warning, in milliseconds. */
 const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
@@ -90,7 +90,7 @@ interface SenderOptions {
   /** The folder of the certificates. */
   readonly agentDirectory: string;
   /** The certificates of that folder, where they have been read before. */
-  readonly certificates?: CertificateFolder | undefined;
+  readonly certificates?: CertificateFolder | null | undefined;
 }
 
 /** Until when the certificates are valid, and what is wrong with them. */

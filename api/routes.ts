@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import { fleetStatus } from "../agent/heartbeat.ts";
 import { type Log, messageOf, shorten } from "../host/log.ts";
-import { waitFor } from "../master/connection.ts";
+import { waitFor } from "../host/process.ts";
 import { type Json, type JsonObject, NumberToken, parseJson } from "../topology/json.ts";
 import type { Connection, Limits } from "./connections.ts";
 

@@ -1,12 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import https from "node:https";
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
-import type { Log } from "../host/log.ts";
-import { nodeModule } from "../host/process.ts";
+import { hostAndPort, type Log } from "../host/log.ts";
 import type { Identity } from "../master/certificates.ts";
-import { hostAndPort } from "../master/connection.ts";
 import { ClientVerifier } from "./auth.ts";
 import { affordableHandshakes, Connections, defaultLimits, type Limits } from "./connections.ts";
 import { type ApiService, Exchange, type HandlerOptions, refuseMalformed } from "./routes.ts";
@@ -36,7 +34,7 @@ export class ApiServer {
   readonly #handlerOptions: HandlerOptions;
   readonly #connections: Connections;
   readonly #verifier: ClientVerifier;
-  readonly #server: HttpsServer;
+  readonly #server: https.Server;
   #certificates: Identity | null = null;
   /** Why newer certificates are not used, or null; logged once. */
   #problem: string | null = null;
@@ -156,8 +154,8 @@ export class ApiServer {
 }
 
 /** Creates a server that requires client certificates; its own certificate is set later. */
-function createServer(limits: Limits): HttpsServer {
-  return nodeModule("node:https").createServer({
+function createServer(limits: Limits): https.Server {
+  return https.createServer({
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: limits.handshakeTimeoutMs,

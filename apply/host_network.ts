@@ -1,7 +1,7 @@
 import { Engine } from "../docker/engine.ts";
-import { messageOf } from "../host/log.ts";
-import { interfaceAddresses, pause } from "../host/process.ts";
-import { connectTo, hostAndPort, type MasterAddress, resolveHost } from "../master/connection.ts";
+import { hostAndPort, messageOf } from "../host/log.ts";
+import { interfaceAddresses, pause, type StepLimits } from "../host/process.ts";
+import type { MasterAddress } from "../master/connection.ts";
 import { createdBy, type NetworkChange } from "../topology/changes.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { reserveAddress, type ReservedRange, reserveInterface } from "../topology/address.ts";
@@ -26,7 +26,7 @@ export interface Peers {
 /** Collects what no new LAN may take. Throws `Error` when the system does not list interfaces. */
 export async function collectReserved({ master, callerAddress }: Peers): Promise<ReservedRange[]> {
   const limits = { timeoutMs: resolveTimeoutMs, signal: new AbortController().signal };
-  const addresses = master ? await resolveHost(master.host, limits).catch(() => []) : [];
+  const addresses = master ? await addressesOf(master, limits).catch(() => []) : [];
   return [
     ...interfaceAddresses().flatMap(({ interface: name, cidr }) => reserveInterface(name, cidr)),
     ...addresses.flatMap((it) => reserveAddress(it, "holds the address of the master")),
@@ -35,6 +35,12 @@ export async function collectReserved({ master, callerAddress }: Peers): Promise
       readNameServers(path).flatMap((it) => reserveAddress(it, `holds a name server of ${path}`))
     ),
   ];
+}
+
+/** Resolves the master's name. What connects to it is loaded when it is needed. */
+async function addressesOf({ host }: MasterAddress, limits: StepLimits): Promise<string[]> {
+  const { resolveHost } = await import("../master/connection.ts");
+  return await resolveHost(host, limits);
 }
 
 /** Reads the name servers of a resolv.conf; none when it cannot be read. */
@@ -81,6 +87,7 @@ export async function prepareNetworkCheck(
 
 /** Whether the master accepts a connection; false once `signal` is aborted. */
 async function isReachable(master: MasterAddress, signal: AbortSignal): Promise<boolean> {
+  const { connectTo } = await import("../master/connection.ts");
   try {
     (await connectTo(master, { timeoutMs: connectTimeoutMs, signal })).destroy();
     return true;

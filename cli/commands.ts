@@ -3,7 +3,6 @@ import { apply, printError, teardown } from "./apply.ts";
 import type { Arguments, Command } from "./args.ts";
 import { configure, configureAndWarn } from "./config.ts";
 import { Daemon } from "./daemon.ts";
-import { doctor } from "./doctor.ts";
 import { readDocument } from "./document_file.ts";
 import { helpText, versions } from "./help.ts";
 import { printImages } from "./images.ts";
@@ -50,8 +49,11 @@ async function runParsed(
     case "print":
       print(command.what, terminal);
       return 0;
-    case "doctor":
+    case "doctor": {
+      // Loads the runtime's TLS, which no other command needs at once.
+      const { doctor } = await import("./doctor.ts");
       return await doctor({ values, config }, { ...command, json }, terminal);
+    }
     case "run": {
       if (!command.isNamed && terminal.stderrIsTerminal()) printLine(terminal, hint);
       return await new Daemon(() => configure(values, config, terminal), terminal).run();

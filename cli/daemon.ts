@@ -2,15 +2,13 @@ import { Agent, type Heartbeat } from "../agent/heartbeat.ts";
 import { runLoop } from "../agent/loop.ts";
 import { Wakeup } from "../agent/schedule.ts";
 import { HostWatcher } from "../agent/watcher.ts";
-import { ApiServer } from "../api/server.ts";
 import { TopologyService } from "../api/topology_service.ts";
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
-import { createLog, type Level, lineStart, type Log, logText } from "../host/log.ts";
+import { createLog, hostAndPort, type Level, lineStart, type Log, logText } from "../host/log.ts";
 import { isJournal, SystemdNotifier } from "../host/systemd.ts";
-import { CertificateFolder } from "../master/certificates.ts";
 import { LogForwarder } from "../logs/forwarder.ts";
-import { LogSender } from "../logs/sender.ts";
-import { hostAndPort } from "../master/connection.ts";
+import type { LineSink } from "../logs/sender.ts";
+import type { CertificateFolder } from "../master/certificates.ts";
 import { besideStore, explain } from "../store/file.ts";
 import { recordProblem } from "../store/problems.ts";
 import { FallbackStore } from "../store/recovery.ts";
@@ -26,7 +24,8 @@ import { escapeControls, type Terminal } from "./terminal.ts";
 /** A configuration, and the folder of its certificates. */
 interface Setup {
   readonly configuration: Configuration;
-  readonly certificates: CertificateFolder;
+  /** Null where nothing needs them. */
+  readonly certificates: CertificateFolder | null;
 }
 
 /** Runs the agent until the process is asked to stop, with one configuration after another. */
@@ -88,14 +87,14 @@ export class Daemon {
 
   async #run(): Promise<void> {
     const configuration = this.#readConfiguration();
-    const { storePath, agentDirectory } = configuration.agent;
+    const { storePath } = configuration.agent;
     this.#logLevel = configuration.logLevel;
     this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
     const lock = await lockState(storePath, this.#stop, this.#log);
     this.#storePath = storePath;
     // Created once: what it keeps in memory must survive a reload.
     const fallback = new FallbackStore(storePath);
-    const certificates = new CertificateFolder(agentDirectory);
+    const certificates = await certificatesFor(configuration);
     let setup: Setup | null = { configuration, certificates };
     for (let isFirst = true; setup && !this.#stop.aborted; isFirst = false) {
       setup = await this.#runWith(setup, fallback, isFirst);
@@ -107,7 +106,7 @@ export class Daemon {
   /** Returns the next configuration, or null at the end. */
   async #runWith(setup: Setup, fallback: FallbackStore, isFirst: boolean): Promise<Setup | null> {
     const { configuration, certificates } = setup;
-    const { master } = configuration.agent;
+    const { agent: { master }, logs } = configuration;
     for (const warning of configuration.warnings) this.#log("warn", warning);
     this.#metrics.moveTo(configuration.textfile);
     const replaced = new AbortController();
@@ -115,6 +114,7 @@ export class Daemon {
     const run = new ConfiguredRun({
       configuration,
       certificates,
+      sink: logs && certificates && await openSink(logs, certificates, this.#log),
       fallback,
       metrics: this.#metrics,
       log: this.#log,
@@ -169,6 +169,8 @@ export class Daemon {
 }
 
 interface RunOptions extends Setup {
+  /** Null: lines of the decoys are not forwarded. */
+  readonly sink: LineSink | null;
   readonly fallback: FallbackStore;
   readonly metrics: MetricsFile;
   readonly log: Log;
@@ -191,15 +193,12 @@ class ConfiguredRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { configuration, certificates, fallback, log, signal } = options;
-    const { agent, logs: master } = configuration;
+    const { configuration, certificates, sink, fallback, log, signal } = options;
+    const { agent } = configuration;
     const { networkPrefixes, containerPrefixes, storePath } = agent;
     const sockets = this.#sockets = [...agent.sockets];
     const { wakeup } = this;
-    if (master) {
-      const sink = new LogSender({ master, certificates, log });
-      this.#logs = new LogForwarder({ path: logsPathOf(storePath), sink, log });
-    }
+    if (sink) this.#logs = new LogForwarder({ path: logsPathOf(storePath), sink, log });
     const applier = applierOf(configuration, { sockets, fallback });
     const onInventory = ({ containers }: Inventory) => this.#logs?.note(containers);
     this.agent = new Agent({ ...agent, sockets, certificates, fallback, onInventory, log });
@@ -215,11 +214,11 @@ class ConfiguredRun {
   }
 
   async run(): Promise<void> {
-    const { configuration, metrics, signal } = this.#options;
+    const { configuration, certificates, metrics, signal } = this.#options;
     const { listen } = configuration;
     metrics.isListening = listen === null ? null : false;
     const forwarding = this.#logs?.run(signal, this.#sockets);
-    const serving = listen && this.#serve(listen);
+    const serving = listen && certificates && this.#serve(listen, certificates);
     await Promise.all([this.#watcher.run(signal), this.#loop(), forwarding, serving]);
     this.agent.close();
   }
@@ -252,8 +251,9 @@ class ConfiguredRun {
   }
 
   /** Serves the API; tries again at each interval while it cannot listen. */
-  async #serve(listen: ListenOptions): Promise<void> {
-    const { configuration: { intervalMs }, certificates, log, metrics, signal } = this.#options;
+  async #serve(listen: ListenOptions, certificates: CertificateFolder): Promise<void> {
+    const { configuration: { intervalMs }, log, metrics, signal } = this.#options;
+    const { ApiServer } = await import("../api/server.ts");
     const { host, port, allowedNames } = listen;
     const stopped = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => stopped.resolve(), { once: true });
@@ -279,17 +279,39 @@ class ConfiguredRun {
   }
 }
 
+/**
+ * Opens the folder of the certificates where a master or the API needs it. The runtime's TLS is loaded with
+ * it, which takes time and memory.
+ */
+async function certificatesFor(
+  { agent: { master, agentDirectory }, listen }: Configuration,
+): Promise<CertificateFolder | null> {
+  if (!master && !listen) return null;
+  const { CertificateFolder } = await import("../master/certificates.ts");
+  return new CertificateFolder(agentDirectory);
+}
+
+async function openSink(
+  master: NonNullable<Configuration["logs"]>,
+  certificates: CertificateFolder,
+  log: Log,
+): Promise<LineSink> {
+  const { LogSender } = await import("../logs/sender.ts");
+  return new LogSender({ master, certificates, log });
+}
+
 /** Throws `Error` for a configuration that cannot take the place of the current one. */
 async function replaceSetup(current: Setup, configuration: Configuration): Promise<Setup> {
-  const { storePath, agentDirectory, master } = configuration.agent;
+  const { storePath, agentDirectory } = configuration.agent;
   const { agent } = current.configuration;
   if (storePath !== agent.storePath) {
     throw new Error("another state-dir needs a restart of the agent");
   }
+  const isSameFolder = agentDirectory === agent.agentDirectory;
   // Keeps the last valid certificates of a folder, in case that its new ones are not valid.
-  if (agentDirectory === agent.agentDirectory) return { ...current, configuration };
-  const certificates = new CertificateFolder(agentDirectory);
-  if (master || configuration.listen) await certificates.load();
+  if (isSameFolder && current.certificates) return { ...current, configuration };
+  const certificates = await certificatesFor(configuration);
+  if (!isSameFolder) await certificates?.load();
   return { configuration, certificates };
 }
 

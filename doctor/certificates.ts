@@ -1,9 +1,10 @@
 import type { X509Certificate } from "node:crypto";
 import { validityProblem } from "../agent/sender.ts";
 import { exists } from "../host/files.ts";
+import { timeOf } from "../host/log.ts";
 import type { CertificateReason } from "../master/certificates.ts";
 import { findFault, isNamed, nameIn } from "../master/chain.ts";
-import { timeOf, TrustError, validityOf } from "../master/trust.ts";
+import { TrustError, validityOf } from "../master/trust.ts";
 import { plainName } from "../master/x509.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { installIssued, readIdentity, tryMaster, type ValidIdentity } from "./master.ts";

@@ -1,5 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import { exists, systemPaths } from "../host/files.ts";
+import { hostAndPort } from "../host/log.ts";
 import { listenerAddress, listenerProblem } from "../logs/sender.ts";
 import {
   CertificateError,
@@ -11,7 +12,6 @@ import { fieldsOf } from "../master/chain.ts";
 import {
   ConnectionError,
   connectTo,
-  hostAndPort,
   type MasterAddress,
   resolveHost,
 } from "../master/connection.ts";

@@ -1,7 +1,6 @@
 import { Engine } from "../docker/engine.ts";
 import { findSocket } from "../docker/observe.ts";
-import { sanitizeLine } from "../host/log.ts";
-import { timeOf } from "../master/trust.ts";
+import { sanitizeLine, timeOf } from "../host/log.ts";
 import { listQuarantined } from "../store/file.ts";
 import { describeRefusedPush, readRefusedPush } from "../store/history.ts";
 import { readProblems } from "../store/problems.ts";

@@ -1,5 +1,5 @@
 import { exists, folderOf } from "../host/files.ts";
-import { timeOf } from "../master/trust.ts";
+import { timeOf } from "../host/log.ts";
 import {
   explain,
   findWriteError,

@@ -115,8 +115,13 @@ export class ResponseReader {
   async next(): Promise<HttpResponse> {
     const head = await this.readHead();
     const body = new BodyBuffer(this.#maximumBodyBytes);
-    await this.#readBody(head, body);
+    await this.readBody(head, body);
     return { ...head, body: body.bytes() };
+  }
+
+  /** How much was read of what comes after the last answer. */
+  get unreadBytes(): number {
+    return this.#end - this.#start;
   }
 
   /** Reads the head of an answer, after informational ones (1xx). Throws like `next()`. */
@@ -129,7 +134,8 @@ export class ResponseReader {
     }
   }
 
-  async #readBody({ status, headers }: ResponseHead, body: BodyBuffer): Promise<void> {
+  /** Reads the body that follows a head to the end of `body`. Throws like `next()`. */
+  async readBody({ status, headers }: ResponseHead, body: BodyBuffer): Promise<void> {
     const coding = headers.get("transfer-encoding");
     const length = headers.get("content-length");
     if (isBodiless(status)) return;

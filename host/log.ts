@@ -74,3 +74,15 @@ export function isPowerOfTwo(count: number): boolean {
 function quoteIfNeeded(value: string): string {
   return /^[\w.,:/@+-]+$/.test(value) ? value : JSON.stringify(value);
 }
+
+/** Formats the address of a host and a port as in a URL. */
+export function hostAndPort(
+  { host, port }: { readonly host: string; readonly port: number },
+): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Formats a time, given in milliseconds since 1970, to the second. */
+export function timeOf(ms: number): string {
+  return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
+}

@@ -1,7 +1,3 @@
-/** Returns a module of Node.js. Loads it at the first call: what needs none of it starts faster. */
-export const nodeModule: typeof globalThis.process.getBuiltinModule = (id: string) =>
-  globalThis.process.getBuiltinModule(id);
-
 /** Calls `listener` at each SIGHUP; on a terminal, a SIGHUP still ends the process. */
 export function onReload(listener: () => void): void {
   if (Deno.stderr.isTerminal()) return;
@@ -47,4 +43,31 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await promise;
   clearTimeout(timer);
   signal.removeEventListener("abort", resolve);
+}
+
+/** Limits of one step of a connection. */
+export interface StepLimits {
+  /** In milliseconds. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Waits until `begin` resolves or rejects. After the time, throws `late`, or returns if it is null. */
+export async function waitFor(
+  { timeoutMs, signal }: StepLimits,
+  late: Error | null,
+  begin: (ends: { resolve: () => void; reject: (error: unknown) => void }) => void,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => late === null ? resolve() : reject(late), timeoutMs);
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    begin({ resolve, reject });
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
 }

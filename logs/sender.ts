@@ -1,13 +1,12 @@
 import type { TLSSocket } from "node:tls";
-import { isPowerOfTwo, type Log } from "../host/log.ts";
+import { hostAndPort, isPowerOfTwo, type Log } from "../host/log.ts";
+import { waitFor } from "../host/process.ts";
 import type { CertificateFolder, Certificates } from "../master/certificates.ts";
 import {
   ConnectionError,
   connectionError,
   connectTo,
-  hostAndPort,
   type MasterAddress,
-  waitFor,
 } from "../master/connection.ts";
 import { startTls } from "../master/trust.ts";
 import type { LogPosition } from "./container_log.ts";

@@ -1,5 +1,6 @@
-import type { KeyObject, X509Certificate } from "node:crypto";
-import { nodeModule } from "../host/process.ts";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { Duplex } from "node:stream";
+import tls from "node:tls";
 import { attempt, fieldsOf, hasSigned, isNamed } from "./chain.ts";
 
 /** A certificate with its key, and the only authorities that are trusted; all PEM. */
@@ -142,7 +143,7 @@ export class CertificateFolder {
     this.#checkKeys(
       authorities,
       chain,
-      attempt(() => nodeModule("node:crypto").createPrivateKey(key)),
+      attempt(() => createPrivateKey(key)),
     );
     const files = { authority: authorities.join(""), certificate: chain.join(""), key };
     await tryInTls(files).catch((cause) => {
@@ -248,7 +249,6 @@ export function weakHash(
  * which is no reason for an operator. Leaks 30 KB (seen in 2.9.4).
  */
 async function tryInTls({ authority, certificate, key }: Identity): Promise<void> {
-  const { Duplex } = nodeModule("node:stream");
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const wire = new Duplex({
     read: () => {},
@@ -258,8 +258,7 @@ async function tryInTls({ authority, certificate, key }: Identity): Promise<void
       written();
     },
   });
-  const { connect } = nodeModule("node:tls");
-  const socket = connect({ socket: wire, ca: authority, cert: certificate, key });
+  const socket = tls.connect({ socket: wire, ca: authority, cert: certificate, key });
   socket.once("error", reject).once("close", () => reject(new Error("closed")));
   try {
     await promise;
@@ -284,7 +283,6 @@ function usableAuthorities(
 
 /** Parses the certificates in a PEM text. Throws `Error` when there is none, or one is damaged. */
 export function parseChain(pem: string): X509Certificate[] {
-  const { X509Certificate } = nodeModule("node:crypto");
   return blocksOf(pem, /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
     .map((block) => new X509Certificate(block));
 }

@@ -1,6 +1,5 @@
-import type { X509Certificate } from "node:crypto";
+import crypto, { X509Certificate } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
-import { nodeModule } from "../host/process.ts";
 import { type CertificateFields, readCertificate } from "./x509.ts";
 
 /** The certificates that a peer presents, its own first. */
@@ -28,7 +27,6 @@ export const longestChain = 6;
 export function chainOf(
   read: () => PeerCertificate & { readonly issuerCertificate?: PeerCertificate },
 ): Chain | null {
-  const { X509Certificate } = nodeModule("node:crypto");
   return attempt(() => {
     const chain: X509Certificate[] = [];
     let next: ReturnType<typeof read> | undefined = read();
@@ -158,7 +156,6 @@ export function isNamed(issuer: X509Certificate, subject: X509Certificate): bool
 
 /** Returns true when the key of `issuer` has signed `subject`, which names it. */
 export function hasSigned(issuer: X509Certificate, subject: X509Certificate): boolean {
-  const { verify, constants } = nodeModule("node:crypto");
   const fields = fieldsOf(subject);
   const algorithm = algorithms.get(fields?.algorithm ?? "");
   if (!fields || !algorithm || !isNamed(issuer, subject)) return false;
@@ -166,8 +163,8 @@ export function hasSigned(issuer: X509Certificate, subject: X509Certificate): bo
   // Null where the runtime does not know this kind of key.
   return attempt(() => {
     const { publicKey } = issuer;
-    const padding = constants.RSA_PKCS1_PSS_PADDING;
+    const padding = crypto.constants.RSA_PKCS1_PSS_PADDING;
     const key = saltLength > 0 ? { key: publicKey, padding, saltLength } : publicKey;
-    return verify(hash, fields.signed, key, fields.signature);
+    return crypto.verify(hash, fields.signed, key, fields.signature);
   }) ?? false;
 }

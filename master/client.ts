@@ -1,17 +1,10 @@
-import type { IncomingMessage } from "node:http";
-import type { Agent, RequestOptions } from "node:https";
 import type { TLSSocket } from "node:tls";
-import { nodeModule } from "../host/process.ts";
+import { BodyBuffer, type ReadBytes, ResponseReader } from "../host/http.ts";
+import { hostAndPort } from "../host/log.ts";
+import type { StepLimits } from "../host/process.ts";
 import type { Certificates } from "./certificates.ts";
 import { type Chain, chainOf } from "./chain.ts";
-import {
-  ConnectionError,
-  connectionError,
-  connectTo,
-  hostAndPort,
-  type MasterAddress,
-  type StepLimits,
-} from "./connection.ts";
+import { ConnectionError, connectionError, connectTo, type MasterAddress } from "./connection.ts";
 import { masterFailure, startTls, TrustError } from "./trust.ts";
 
 /** Parses a `Retry-After` header, seconds or a date, to milliseconds from `now`; null if invalid. */
@@ -41,7 +34,9 @@ export function startDeadline(ms: number, onDue: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-const maximumReplyLength = 64 * 1024;
+/** Limits of a reply, in bytes. */
+const maximumHeadBytes = 16 * 1024;
+const maximumBodyBytes = 64 * 1024;
 /** How much of a reply is kept, in characters. */
 const keptReplyLength = 200;
 /** After so many failures in a row the client reconnects. */
@@ -70,10 +65,9 @@ interface Exchange {
 
 /** Sends JSON to the master over mutual TLS, on one connection that is kept between requests. */
 export class MasterClient {
-  #agent = createAgent();
+  /** The connection between two requests. */
+  #kept: MasterConnection | null = null;
   #certificates: Certificates | null = null;
-  /** What the master at the other end of the connection has presented. */
-  #chain: Chain | null = null;
   #failures = 0;
 
   constructor(readonly address: MasterAddress, readonly userAgent: string) {}
@@ -92,9 +86,9 @@ export class MasterClient {
     const startedAt = performance.now();
     const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
     // A kept connection may outlast the master's certificate.
-    const isUntrusted = this.#chain &&
-      masterFailure(this.#chain, this.address, certificates.authority);
-    if (certificates !== this.#certificates || isUntrusted) this.#reconnect();
+    const isUntrusted = this.#kept &&
+      masterFailure(this.#kept.chain, this.address, certificates.authority);
+    if (certificates !== this.#certificates || isUntrusted) this.close();
     this.#certificates = certificates;
     try {
       const reply = await this.#exchange(exchange).catch((error) => {
@@ -114,65 +108,42 @@ export class MasterClient {
 
   /** Closes the connection. */
   close(): void {
-    this.#agent.destroy();
+    this.#kept?.close();
+    this.#kept = null;
   }
 
   #count(success: boolean): void {
     this.#failures = success ? 0 : this.#failures + 1;
-    if (this.#failures % failuresToReconnect === 0 && !success) this.#reconnect();
+    if (this.#failures % failuresToReconnect === 0 && !success) this.close();
   }
 
-  #reconnect(): void {
-    this.#agent.destroy();
-    this.#agent = createAgent();
-    this.#chain = null;
-  }
-
-  async #exchange(exchange: Exchange): Promise<MasterReply> {
-    const { body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs } = exchange;
-    const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
+  async #exchange(
+    { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs }: Exchange,
+  ): Promise<MasterReply> {
+    const ended = new AbortController();
     const elapsedMs = performance.now() - startedAt;
-    const startTimer = (ms: number, reason: "no-connection" | "no-reply") =>
-      startDeadline(ms - elapsedMs, () => fail(new ConnectionError(reason, `${ms / 1000} s`)));
+    const startTimer = (ms: number, reason: "no-connection" | "no-reply") => {
+      const late = new ConnectionError(reason, `${ms / 1000} s`);
+      return startDeadline(ms - elapsedMs, () => ended.abort(late));
+    };
     const stopConnecting = startTimer(connectTimeoutMs, "no-connection");
     const stopAnswering = startTimer(timeoutMs, "no-reply");
-    const failed = new AbortController();
-    const createConnection: CreateConnection = (_options, callback) => {
-      this.#connect(certificates, stopConnecting, { timeoutMs, signal: failed.signal })
-        .then((socket) => callback(null, socket), callback);
-    };
-    // The types lack the form that returns the socket by the callback.
-    this.#agent.createConnection = createConnection as unknown as Agent["createConnection"];
-    const request = nodeModule("node:https").request(this.#requestOptions(exchange));
-    let reply: IncomingMessage | null = null;
-    request.on("response", (response) => {
-      reply = response;
-      readReply(response).then(resolve);
-    });
-    const fail = (error: Error) => {
-      reject(error);
-      // Otherwise the runtime sends the request again after it was reported as failed.
-      request.reusedSocket = false;
-      request.destroy();
-      failed.abort(error);
-    };
-    const abort = () => fail(signal.reason);
+    const abort = () => ended.abort(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
-    request.on("socket", stopConnecting);
-    request.on("error", (error: Error & { code?: string }) => {
-      if (reply) return;
-      const isStale = request.reusedSocket &&
-        (error.code === "ECONNRESET" || error.code === "EPIPE");
-      reject(isStale ? new StaleConnection("closed") : error);
-    });
-    request.on("close", () => {
-      if (reply) reply.destroy();
-      else reject(new ConnectionError("closed"));
-    });
-    if (signal.aborted) abort();
-    else request.end(body);
     try {
-      return await promise;
+      signal.throwIfAborted();
+      const limits = { timeoutMs, signal: ended.signal };
+      const kept = this.#kept;
+      this.#kept = null;
+      const connection = kept?.isOpen
+        ? kept
+        : await this.#connect(certificates, stopConnecting, limits);
+      stopConnecting();
+      const reply = await connection.post(path, body, ended.signal);
+      if (connection.isOpen) this.#kept = connection;
+      return reply;
+    } catch (error) {
+      throw ended.signal.aborted ? ended.signal.reason : error;
     } finally {
       stopConnecting();
       stopAnswering();
@@ -181,64 +152,121 @@ export class MasterClient {
   }
 
   /** Opens a connection; calls `onTcp` once TCP is connected. */
-  async #connect(
-    certificates: Certificates,
-    onTcp: () => void,
-    limits: StepLimits,
-  ): Promise<TLSSocket> {
+  async #connect(certificates: Certificates, onTcp: () => void, limits: StepLimits) {
     const tcp = await connectTo(this.address, limits);
     onTcp();
     const socket = await startTls(tcp, this.address, certificates, limits);
-    this.#chain = chainOf(() => socket.getPeerCertificate(true));
-    return socket;
-  }
-
-  #requestOptions({ path, body }: Exchange): RequestOptions {
-    return {
-      host: this.address.host,
-      port: this.address.port,
-      path,
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        "user-agent": this.userAgent,
-        "content-length": String(new TextEncoder().encode(body).length),
-      },
-      agent: this.#agent,
-    };
+    return new MasterConnection(socket, hostAndPort(this.address), this.userAgent);
   }
 }
 
-/** Reads the beginning of a reply. After its head the status counts, even if the body fails. */
-async function readReply(response: IncomingMessage): Promise<MasterReply> {
-  const { statusCode: status = 0, headers } = response;
-  let [text, length] = ["", 0];
-  try {
-    for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {
-      if (text.length < keptReplyLength) text += chunk;
-      length += chunk.length;
-      if (length > maximumReplyLength) break;
+/** A TLS connection to the master, for one request after another. */
+class MasterConnection {
+  readonly #socket: TLSSocket;
+  readonly #fixedHeaders: string;
+  readonly #answers: ResponseReader;
+  /** What the master has presented. */
+  readonly chain: Chain | null;
+  /** What was received and is not read yet. */
+  #received: Uint8Array[] = [];
+  /** Why the connection is closed; null while it is open. */
+  #end: { readonly error: Error | null } | null = null;
+  /** Ends the wait for more bytes. */
+  #wake = () => {};
+  #isBusy = false;
+  /** Whether there has been a reply, and whether that to the current request has begun. */
+  #isUsed = false;
+  #hasReply = false;
+
+  constructor(socket: TLSSocket, host: string, userAgent: string) {
+    this.#socket = socket;
+    this.#fixedHeaders = `host: ${host}\r\nuser-agent: ${userAgent}\r\n` +
+      "content-type: application/json\r\n";
+    const read: ReadBytes = (into) => this.#read(into);
+    this.#answers = new ResponseReader(read, maximumBodyBytes, maximumHeadBytes);
+    this.chain = chainOf(() => socket.getPeerCertificate(true));
+    socket.on("data", (bytes) => this.#receive(bytes))
+      .on("error", (error) => this.close(error))
+      .on("end", () => this.close())
+      .on("close", () => this.close());
+  }
+
+  get isOpen(): boolean {
+    return this.#end === null;
+  }
+
+  /**
+   * Sends a request and returns its reply; then the connection may be closed. Throws why it was closed
+   * before, the reason of `signal`, `HttpError`, or `StaleConnection` if it can be sent on another.
+   */
+  async post(path: string, body: string, signal: AbortSignal): Promise<MasterReply> {
+    const abort = () => this.close(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    this.#isBusy = true;
+    this.#hasReply = false;
+    try {
+      const length = new TextEncoder().encode(body).length;
+      const head = `POST ${path} HTTP/1.1\r\n${this.#fixedHeaders}content-length: ${length}`;
+      this.#socket.write(`${head}\r\n\r\n${body}`);
+      return await this.#readReply(signal);
+    } catch (error) {
+      this.close();
+      throw error;
+    } finally {
+      this.#isBusy = false;
+      signal.removeEventListener("abort", abort);
     }
-  } catch {
-    // The connection was cut within the body.
   }
-  text = text.slice(0, keptReplyLength).toWellFormed();
-  return { status, retryAfter: headers["retry-after"] ?? null, text };
-}
 
-/** Creates an agent that keeps one connection. */
-function createAgent(): Agent {
-  const { Agent } = nodeModule("node:https");
-  // An empty `proxyEnv` keeps the runtime from using a proxy of the environment.
-  const options = { keepAlive: true, maxSockets: 1, proxyEnv: {} };
-  return new Agent(options);
-}
+  /** After the head of a reply its status counts, even if the body fails. */
+  async #readReply(signal: AbortSignal): Promise<MasterReply> {
+    const head = await this.#answers.readHead();
+    const body = new BodyBuffer(maximumBodyBytes);
+    const isWhole = await this.#answers.readBody(head, body).then(() => true, () => false);
+    signal.throwIfAborted();
+    const isOver = this.#received.length === 0 && this.#answers.unreadBytes === 0;
+    this.#isUsed = true;
+    if (!isWhole || head.isLast || !isOver) this.close();
+    const text = new TextDecoder().decode(body.bytes()).slice(0, keptReplyLength).toWellFormed();
+    return { status: head.status, retryAfter: head.headers.get("retry-after") ?? null, text };
+  }
 
-/** Opens a connection, and returns nothing: the agent would take it for the socket. */
-type CreateConnection = (
-  options: RequestOptions,
-  callback: (error: Error | null, socket?: TLSSocket) => void,
-) => void;
+  /** Reads what was received; null at the end. */
+  async #read(into: Uint8Array): Promise<number | null> {
+    while (this.#received.length === 0) {
+      if (this.#end) return this.#readEnd(this.#end);
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    const bytes = this.#received[0]!;
+    const part = bytes.subarray(0, into.length);
+    into.set(part);
+    if (part.length < bytes.length) this.#received[0] = bytes.subarray(part.length);
+    else this.#received.shift();
+    return part.length;
+  }
+
+  #readEnd({ error }: { readonly error: Error & { code?: string } | null }): null {
+    const isClosed = error === null || error.code === "ECONNRESET" || error.code === "EPIPE";
+    if (isClosed && this.#isUsed && !this.#hasReply) throw new StaleConnection("closed");
+    if (error) throw error;
+    return null;
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.#received.push(bytes);
+    this.#hasReply = true;
+    // Nothing may be received between two requests.
+    if (this.#isBusy) this.#wake();
+    else this.close();
+  }
+
+  /** Closes the connection, `error` being the reason; closing it again does nothing. */
+  close(error: Error | null = null): void {
+    this.#end ??= { error };
+    this.#socket.destroy();
+    this.#wake();
+  }
+}
 
 /** A kept connection was closed before a reply came. */
 class StaleConnection extends ConnectionError {}

@@ -315,6 +315,58 @@ Deno.test("MasterClient.post() gives the answer more time than the connection", 
   }
 });
 
+Deno.test("MasterClient.post() reads answers of each form", async () => {
+  const chunks = "Transfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\n";
+  const forms: [answer: string, isKept: boolean][] = [
+    ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", true],
+    [`HTTP/1.1 200 OK\r\n${chunks}`, true],
+    ["HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", true],
+    ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyes", false],
+    ["HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nyes", false],
+    // What follows an answer would be read as that to the next heartbeat.
+    ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyesHTTP/1.1 204 No Content\r\n\r\n", false],
+  ];
+  await using master = await startCustom((heartbeat, { socket }) => {
+    socket.write(forms[(heartbeat - 1) >> 1]![0]);
+  });
+  using client = await TestClient.to(master);
+  let expected = 1;
+  for (const [answer, isKept] of forms) {
+    for (let times = 0; times < 2; times++) {
+      const { status, text } = await client.post();
+      assert.deepEqual([status, text], [200, "yes"], answer);
+      assert.equal(master.connectionCount, expected, answer);
+      if (!isKept) expected++;
+    }
+  }
+});
+
+Deno.test("MasterClient.post() reads no answer that came before its request", async () => {
+  await using master = await startCustom((heartbeat, { socket }, response) => {
+    response.writeHead(heartbeat === 1 ? 204 : 403).end();
+    if (heartbeat === 1) setTimeout(() => socket.write("HTTP/1.1 204 No Content\r\n\r\n"), 50);
+  });
+  using client = await TestClient.to(master);
+  assert.equal((await client.post()).status, 204);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal((await client.post()).status, 403);
+});
+
+Deno.test("MasterClient.post() says that an answer is not HTTP, or cut", async () => {
+  const cases: [answer: string, words: RegExp][] = [
+    ["SSH-2.0-OpenSSH_9.2\r\n", /: its answer is not HTTP; see swarmctl-port$/],
+    ["HTTP/2 200 OK\r\n\r\n", /: its answer is not HTTP/],
+    ["HTTP/1.1 200 OK\r\nno colon\r\n\r\n", /: its answer is not HTTP/],
+    ["HTTP/1.1 200 OK\r\nServer: ", /: it closed the connection before it answered/],
+  ];
+  await using master = await startCustom((heartbeat, { socket }) => {
+    socket.end(cases[heartbeat - 1]![0]);
+  });
+  using client = await TestClient.to(master);
+  for (const [, words] of cases) await assert.rejects(client.post(), words);
+  assert.equal(master.heartbeatCount, cases.length);
+});
+
 Deno.test("MasterClient.post() asks for the master by its name (SNI)", async () => {
   const names: unknown[] = [];
   await using master = await startCustom((_heartbeat, { socket }, response) => {

@@ -1,5 +1,7 @@
-import type * as Net from "node:net";
-import { nodeModule } from "../host/process.ts";
+import dns from "node:dns";
+import net from "node:net";
+import { HttpError } from "../host/http.ts";
+import { type StepLimits, waitFor } from "../host/process.ts";
 
 /** The master and how it proves itself. */
 export interface MasterAddress {
@@ -9,11 +11,6 @@ export interface MasterAddress {
   readonly name: string | null;
   /** SHA-256 of its certificate, lower-case hex; null accepts each that the authority signed. */
   readonly fingerprint: string | null;
-}
-
-/** Formats the master's address as in a URL. */
-export function hostAndPort({ host, port }: Pick<MasterAddress, "host" | "port">): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** The text of each reason; `detail` is a time or a message of the system. */
@@ -32,6 +29,7 @@ const reasonTexts = {
   "certificate-refused": (detail: string) =>
     `it refuses worker.crt: ${detail}; request a new one from the master`,
   "handshake-ended": (detail: string) => `it ended the handshake: ${detail}; see its log`,
+  "not-http": () => "its answer is not HTTP; see swarmctl-port",
   "closed": () => closedText,
   "closed-after-handshake": () => closedText,
   "no-reply": (detail: string) => `no answer within ${detail}; see what holds up the master`,
@@ -81,6 +79,10 @@ const vague: readonly ConnectionReason[] = ["no-route", "timeout"];
 /** Converts an error of the runtime. This is the only function that reads its messages. */
 export function connectionError(cause: unknown): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
+  if (cause instanceof HttpError) {
+    const isCut = cause.failure.reason === "answer-cut";
+    return new ConnectionError(isCut ? "closed" : "not-http", "", { cause });
+  }
   if (cause instanceof AggregateError && cause.errors.length > 0) {
     const all = cause.errors.map(connectionError);
     return all.find(({ reason }) => !vague.includes(reason)) ?? all[0]!;
@@ -101,19 +103,12 @@ export function connectionError(cause: unknown): ConnectionError {
   return new ConnectionError(reason(), detail, { cause });
 }
 
-/** Limits of one step of a connection. */
-export interface StepLimits {
-  /** In milliseconds. */
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
-}
-
 /** Resolves a name or an address. Throws `ConnectionError` if it is unknown, or there is no answer. */
 export async function resolveHost(host: string, limits: StepLimits): Promise<string[]> {
   const text = `the name servers have not answered within ${limits.timeoutMs / 1000} s`;
   let addresses: string[] = [];
   await waitFor(limits, new ConnectionError("other", text), ({ resolve, reject }) => {
-    nodeModule("node:dns").promises.lookup(host, { all: true }).then((found) => {
+    dns.promises.lookup(host, { all: true }).then((found) => {
       addresses = found.map(({ address }) => address);
       resolve();
     }, (error) => reject(connectionError(error)));
@@ -125,7 +120,7 @@ export async function resolveHost(host: string, limits: StepLimits): Promise<str
 export async function connectTo(
   { host, port }: Pick<MasterAddress, "host" | "port">,
   { timeoutMs, signal }: StepLimits,
-): Promise<Net.Socket> {
+): Promise<net.Socket> {
   const startedAt = performance.now();
   const addresses = await resolveHost(host, { timeoutMs, signal });
   const leftMs = timeoutMs - (performance.now() - startedAt);
@@ -143,11 +138,10 @@ export async function connectToFirst(
   addresses: readonly string[],
   port: number,
   { timeoutMs, signal }: StepLimits,
-): Promise<Net.Socket> {
-  const net = nodeModule("node:net");
-  const sockets: Net.Socket[] = [];
+): Promise<net.Socket> {
+  const sockets: net.Socket[] = [];
   const errors: unknown[] = [];
-  let connected: Net.Socket | null = null;
+  let connected: net.Socket | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new ConnectionError("no-connection", `${Math.round(timeoutMs / 100) / 10} s`);
   try {
@@ -178,25 +172,5 @@ export async function connectToFirst(
   } finally {
     clearTimeout(timer);
     for (const socket of sockets) if (socket !== connected) socket.destroy();
-  }
-}
-
-/** Waits until `begin` resolves or rejects. After the time, throws `late`, or returns if it is null. */
-export async function waitFor(
-  { timeoutMs, signal }: StepLimits,
-  late: Error | null,
-  begin: (ends: { resolve: () => void; reject: (error: unknown) => void }) => void,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => late === null ? resolve() : reject(late), timeoutMs);
-  const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    begin({ resolve, reject });
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
   }
 }

@@ -1,7 +1,8 @@
 import type { X509Certificate } from "node:crypto";
-import type * as Net from "node:net";
-import type * as Tls from "node:tls";
-import { nodeModule } from "../host/process.ts";
+import net from "node:net";
+import tls from "node:tls";
+import { timeOf } from "../host/log.ts";
+import { type StepLimits, waitFor } from "../host/process.ts";
 import { type Identity, parseChain, unusableKey, weakHash } from "./certificates.ts";
 import {
   attempt,
@@ -13,14 +14,7 @@ import {
   isNamed,
   nameIn,
 } from "./chain.ts";
-import {
-  ConnectionError,
-  connectionError,
-  connectTo,
-  type MasterAddress,
-  type StepLimits,
-  waitFor,
-} from "./connection.ts";
+import { ConnectionError, connectionError, connectTo, type MasterAddress } from "./connection.ts";
 import { hasName, namesIn, quoteName } from "./x509.ts";
 
 /** Why a master is not trusted; `unknown` when it does not present its certificates. */
@@ -144,16 +138,14 @@ export async function presentedChain(
  * `ConnectionError`, and closes the connection then.
  */
 async function performHandshake(
-  tcp: Net.Socket,
+  tcp: net.Socket,
   { host, name }: MasterAddress,
-  options: Tls.ConnectionOptions,
+  options: tls.ConnectionOptions,
   { timeoutMs, signal }: StepLimits,
-): Promise<Tls.TLSSocket> {
-  const { isIP } = nodeModule("node:net");
+): Promise<tls.TLSSocket> {
   // SNI carries no addresses.
-  const servername = [host, name ?? ""].find((it) => !isIP(it)) ?? "";
-  const { connect } = nodeModule("node:tls");
-  const socket = connect({ ...options, socket: tcp, servername, minVersion: "TLSv1.2" });
+  const servername = [host, name ?? ""].find((it) => !net.isIP(it)) ?? "";
+  const socket = tls.connect({ ...options, socket: tcp, servername, minVersion: "TLSv1.2" });
   const getPeerCertificate = socket.getPeerCertificate.bind(socket);
   // The runtime itself calls it in an event handler, where a certificate that cannot be read would end
   // the process (seen in 2.9.4). Here such a peer has none.
@@ -258,11 +250,6 @@ export function validityOf({ validFrom, validTo }: X509Certificate): string {
   return `is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
 }
 
-/** Formats a time, given in milliseconds since 1970, to the second. */
-export function timeOf(ms: number): string {
-  return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
-}
-
 /**
  * Starts mutual TLS on a TCP connection; sends nothing. Throws `TrustError` or `ConnectionError`, and
  * closes the connection then. A master of TLS 1.3 may refuse the client certificate later. TCP is
@@ -270,12 +257,12 @@ export function timeOf(ms: number): string {
  * (bench/memory.ts): hundreds of MB when a master is down for a month.
  */
 export async function startTls(
-  tcp: Net.Socket,
+  tcp: net.Socket,
   address: MasterAddress,
   { authority, certificate, key }: Identity,
   { timeoutMs, signal }: StepLimits,
-): Promise<Tls.TLSSocket> {
-  const options: Tls.ConnectionOptions = {
+): Promise<tls.TLSSocket> {
+  const options: tls.ConnectionOptions = {
     ca: authority,
     cert: certificate,
     key,
@@ -296,7 +283,7 @@ export async function startTls(
  * `settleMs` to refuse the client certificate. Throws `TrustError` or `ConnectionError`.
  */
 export async function testHandshake(
-  tcp: Net.Socket,
+  tcp: net.Socket,
   address: MasterAddress,
   identity: Identity,
   { timeoutMs, settleMs, signal }: StepLimits & { readonly settleMs: number },
