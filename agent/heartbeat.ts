@@ -127,7 +127,7 @@ export interface AgentOptions extends SnapshotOptions {
   /** The folder of the certificates. */
   readonly agentDirectory: string;
   /** The certificates of that folder, where they have been read before. */
-  readonly certificates?: CertificateFolder | null;
+  readonly certificates?: CertificateFolder;
 }
 
 /** A snapshot, the body that reports it, and how sending that ended. */

@@ -90,7 +90,7 @@ interface SenderOptions {
   /** The folder of the certificates. */
   readonly agentDirectory: string;
   /** The certificates of that folder, where they have been read before. */
-  readonly certificates?: CertificateFolder | null | undefined;
+  readonly certificates?: CertificateFolder | undefined;
 }
 
 /** Until when the certificates are valid, and what is wrong with them. */

@@ -1,6 +1,6 @@
-import { TimeoutSet } from "../docker/http.ts";
 import { type EngineVersion, findSocket, observe, type Prefixes } from "../docker/observe.ts";
 import { firstNames, type Log, messageOf, shorten } from "../host/log.ts";
+import { TimeoutSet } from "../host/timeouts.ts";
 import { readRefusedPush, type RefusedPush } from "../store/history.ts";
 import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";

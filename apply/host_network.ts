@@ -1,6 +1,6 @@
 import { Engine } from "../docker/engine.ts";
 import { hostAndPort, messageOf } from "../host/log.ts";
-import { interfaceAddresses, pause, type StepLimits } from "../host/process.ts";
+import { interfaceAddresses, pause } from "../host/process.ts";
 import type { MasterAddress } from "../master/connection.ts";
 import { createdBy, type NetworkChange } from "../topology/changes.ts";
 import { topologyLabel } from "../topology/inventory.ts";
@@ -25,8 +25,10 @@ export interface Peers {
 
 /** Collects what no new LAN may take. Throws `Error` when the system does not list interfaces. */
 export async function collectReserved({ master, callerAddress }: Peers): Promise<ReservedRange[]> {
+  // Other commands start faster without it.
+  const { resolveHost } = await import("../master/connection.ts");
   const limits = { timeoutMs: resolveTimeoutMs, signal: new AbortController().signal };
-  const addresses = master ? await addressesOf(master, limits).catch(() => []) : [];
+  const addresses = master ? await resolveHost(master.host, limits).catch(() => []) : [];
   return [
     ...interfaceAddresses().flatMap(({ interface: name, cidr }) => reserveInterface(name, cidr)),
     ...addresses.flatMap((it) => reserveAddress(it, "holds the address of the master")),
@@ -35,12 +37,6 @@ export async function collectReserved({ master, callerAddress }: Peers): Promise
       readNameServers(path).flatMap((it) => reserveAddress(it, `holds a name server of ${path}`))
     ),
   ];
-}
-
-/** Resolves the master's name. What connects to it is loaded when it is needed. */
-async function addressesOf({ host }: MasterAddress, limits: StepLimits): Promise<string[]> {
-  const { resolveHost } = await import("../master/connection.ts");
-  return await resolveHost(host, limits);
 }
 
 /** Reads the name servers of a resolv.conf; none when it cannot be read. */

@@ -2,7 +2,6 @@ import { versionHash } from "../topology/hash.ts";
 import { apply, printError, teardown } from "./apply.ts";
 import type { Arguments, Command } from "./args.ts";
 import { configure, configureAndWarn } from "./config.ts";
-import { Daemon } from "./daemon.ts";
 import { readDocument } from "./document_file.ts";
 import { helpText, versions } from "./help.ts";
 import { printImages } from "./images.ts";
@@ -49,13 +48,14 @@ async function runParsed(
     case "print":
       print(command.what, terminal);
       return 0;
+    // These two load the runtime's TLS, which takes longer than the other commands.
     case "doctor": {
-      // Loads the runtime's TLS, which no other command needs at once.
       const { doctor } = await import("./doctor.ts");
       return await doctor({ values, config }, { ...command, json }, terminal);
     }
     case "run": {
       if (!command.isNamed && terminal.stderrIsTerminal()) printLine(terminal, hint);
+      const { Daemon } = await import("./daemon.ts");
       return await new Daemon(() => configure(values, config, terminal), terminal).run();
     }
     case "state":

@@ -2,13 +2,14 @@ import { Agent, type Heartbeat } from "../agent/heartbeat.ts";
 import { runLoop } from "../agent/loop.ts";
 import { Wakeup } from "../agent/schedule.ts";
 import { HostWatcher } from "../agent/watcher.ts";
+import { ApiServer } from "../api/server.ts";
 import { TopologyService } from "../api/topology_service.ts";
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, hostAndPort, type Level, lineStart, type Log, logText } from "../host/log.ts";
 import { isJournal, SystemdNotifier } from "../host/systemd.ts";
+import { CertificateFolder } from "../master/certificates.ts";
 import { LogForwarder } from "../logs/forwarder.ts";
-import type { LineSink } from "../logs/sender.ts";
-import type { CertificateFolder } from "../master/certificates.ts";
+import { LogSender } from "../logs/sender.ts";
 import { besideStore, explain } from "../store/file.ts";
 import { recordProblem } from "../store/problems.ts";
 import { FallbackStore } from "../store/recovery.ts";
@@ -24,8 +25,7 @@ import { escapeControls, type Terminal } from "./terminal.ts";
 /** A configuration, and the folder of its certificates. */
 interface Setup {
   readonly configuration: Configuration;
-  /** Null where nothing needs them. */
-  readonly certificates: CertificateFolder | null;
+  readonly certificates: CertificateFolder;
 }
 
 /** Runs the agent until the process is asked to stop, with one configuration after another. */
@@ -87,14 +87,14 @@ export class Daemon {
 
   async #run(): Promise<void> {
     const configuration = this.#readConfiguration();
-    const { storePath } = configuration.agent;
+    const { storePath, agentDirectory } = configuration.agent;
     this.#logLevel = configuration.logLevel;
     this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
     const lock = await lockState(storePath, this.#stop, this.#log);
     this.#storePath = storePath;
     // Created once: what it keeps in memory must survive a reload.
     const fallback = new FallbackStore(storePath);
-    const certificates = await certificatesFor(configuration);
+    const certificates = new CertificateFolder(agentDirectory);
     let setup: Setup | null = { configuration, certificates };
     for (let isFirst = true; setup && !this.#stop.aborted; isFirst = false) {
       setup = await this.#runWith(setup, fallback, isFirst);
@@ -106,7 +106,7 @@ export class Daemon {
   /** Returns the next configuration, or null at the end. */
   async #runWith(setup: Setup, fallback: FallbackStore, isFirst: boolean): Promise<Setup | null> {
     const { configuration, certificates } = setup;
-    const { agent: { master }, logs } = configuration;
+    const { master } = configuration.agent;
     for (const warning of configuration.warnings) this.#log("warn", warning);
     this.#metrics.moveTo(configuration.textfile);
     const replaced = new AbortController();
@@ -114,7 +114,6 @@ export class Daemon {
     const run = new ConfiguredRun({
       configuration,
       certificates,
-      sink: logs && certificates && await openSink(logs, certificates, this.#log),
       fallback,
       metrics: this.#metrics,
       log: this.#log,
@@ -169,8 +168,6 @@ export class Daemon {
 }
 
 interface RunOptions extends Setup {
-  /** Null: lines of the decoys are not forwarded. */
-  readonly sink: LineSink | null;
   readonly fallback: FallbackStore;
   readonly metrics: MetricsFile;
   readonly log: Log;
@@ -193,12 +190,15 @@ class ConfiguredRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { configuration, certificates, sink, fallback, log, signal } = options;
-    const { agent } = configuration;
+    const { configuration, certificates, fallback, log, signal } = options;
+    const { agent, logs: master } = configuration;
     const { networkPrefixes, containerPrefixes, storePath } = agent;
     const sockets = this.#sockets = [...agent.sockets];
     const { wakeup } = this;
-    if (sink) this.#logs = new LogForwarder({ path: logsPathOf(storePath), sink, log });
+    if (master) {
+      const sink = new LogSender({ master, certificates, log });
+      this.#logs = new LogForwarder({ path: logsPathOf(storePath), sink, log });
+    }
     const applier = applierOf(configuration, { sockets, fallback });
     const onInventory = ({ containers }: Inventory) => this.#logs?.note(containers);
     this.agent = new Agent({ ...agent, sockets, certificates, fallback, onInventory, log });
@@ -214,11 +214,11 @@ class ConfiguredRun {
   }
 
   async run(): Promise<void> {
-    const { configuration, certificates, metrics, signal } = this.#options;
+    const { configuration, metrics, signal } = this.#options;
     const { listen } = configuration;
     metrics.isListening = listen === null ? null : false;
     const forwarding = this.#logs?.run(signal, this.#sockets);
-    const serving = listen && certificates && this.#serve(listen, certificates);
+    const serving = listen && this.#serve(listen);
     await Promise.all([this.#watcher.run(signal), this.#loop(), forwarding, serving]);
     this.agent.close();
   }
@@ -251,9 +251,8 @@ class ConfiguredRun {
   }
 
   /** Serves the API; tries again at each interval while it cannot listen. */
-  async #serve(listen: ListenOptions, certificates: CertificateFolder): Promise<void> {
-    const { configuration: { intervalMs }, log, metrics, signal } = this.#options;
-    const { ApiServer } = await import("../api/server.ts");
+  async #serve(listen: ListenOptions): Promise<void> {
+    const { configuration: { intervalMs }, certificates, log, metrics, signal } = this.#options;
     const { host, port, allowedNames } = listen;
     const stopped = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => stopped.resolve(), { once: true });
@@ -279,39 +278,17 @@ class ConfiguredRun {
   }
 }
 
-/**
- * Opens the folder of the certificates where a master or the API needs it. The runtime's TLS is loaded with
- * it, which takes time and memory.
- */
-async function certificatesFor(
-  { agent: { master, agentDirectory }, listen }: Configuration,
-): Promise<CertificateFolder | null> {
-  if (!master && !listen) return null;
-  const { CertificateFolder } = await import("../master/certificates.ts");
-  return new CertificateFolder(agentDirectory);
-}
-
-async function openSink(
-  master: NonNullable<Configuration["logs"]>,
-  certificates: CertificateFolder,
-  log: Log,
-): Promise<LineSink> {
-  const { LogSender } = await import("../logs/sender.ts");
-  return new LogSender({ master, certificates, log });
-}
-
 /** Throws `Error` for a configuration that cannot take the place of the current one. */
 async function replaceSetup(current: Setup, configuration: Configuration): Promise<Setup> {
-  const { storePath, agentDirectory } = configuration.agent;
+  const { storePath, agentDirectory, master } = configuration.agent;
   const { agent } = current.configuration;
   if (storePath !== agent.storePath) {
     throw new Error("another state-dir needs a restart of the agent");
   }
-  const isSameFolder = agentDirectory === agent.agentDirectory;
   // Keeps the last valid certificates of a folder, in case that its new ones are not valid.
-  if (isSameFolder && current.certificates) return { ...current, configuration };
-  const certificates = await certificatesFor(configuration);
-  if (!isSameFolder) await certificates?.load();
+  if (agentDirectory === agent.agentDirectory) return { ...current, configuration };
+  const certificates = new CertificateFolder(agentDirectory);
+  if (master || configuration.listen) await certificates.load();
   return { configuration, certificates };
 }
 

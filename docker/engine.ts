@@ -1,5 +1,6 @@
 import type { HttpResponse } from "../host/http.ts";
 import type { Log } from "../host/log.ts";
+import { TimeoutSet } from "../host/timeouts.ts";
 import {
   type ContainerInfo,
   imageLabel,
@@ -14,7 +15,7 @@ import {
   type PlannedContainer,
 } from "../topology/plan.ts";
 import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
-import { callName, EngineConnection, type EngineRequest, TimeoutSet } from "./http.ts";
+import { callName, EngineConnection, type EngineRequest } from "./http.ts";
 import { readContainers, readId, readImageLabels, readNetworks, readVersion } from "./lists.ts";
 import { listContainers, listNetworks } from "./observe.ts";
 

@@ -1,3 +1,4 @@
+import { TimeoutSet } from "../host/timeouts.ts";
 import {
   type ContainerInfo,
   type Inventory,
@@ -10,7 +11,7 @@ import type { Log } from "../host/log.ts";
 import type { Port } from "../topology/services.ts";
 import { compareCodePoints } from "../topology/json.ts";
 import { answerText, EngineError, parseText, readFailure } from "./errors.ts";
-import { callName, EngineConnection, type EngineRequest, TimeoutSet } from "./http.ts";
+import { callName, EngineConnection, type EngineRequest } from "./http.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 
 /** The kernel's limit for the path of a socket, in bytes. */

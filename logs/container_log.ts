@@ -1,6 +1,7 @@
 import { EngineError } from "../docker/errors.ts";
-import { EngineConnection, type TimeoutSet } from "../docker/http.ts";
+import { EngineConnection } from "../docker/http.ts";
 import type { Log } from "../host/log.ts";
+import type { TimeoutSet } from "../host/timeouts.ts";
 import type { ClockWatcher } from "./clock.ts";
 
 /** Where the reading of a log goes on. */

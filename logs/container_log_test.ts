@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EngineError } from "../docker/errors.ts";
-import { TimeoutSet } from "../docker/http.ts";
+import { TimeoutSet } from "../host/timeouts.ts";
 import { withEngine } from "../tests/support/engine/client.ts";
 import type { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import { lineFrames, logFrame, timestampAt } from "../tests/support/engine/logs.ts";

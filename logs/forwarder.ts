@@ -1,7 +1,7 @@
 import { EngineError, readFailure } from "../docker/errors.ts";
-import { TimeoutSet } from "../docker/http.ts";
 import { findSocket } from "../docker/observe.ts";
 import { isPowerOfTwo, type Log } from "../host/log.ts";
+import { TimeoutSet } from "../host/timeouts.ts";
 import {
   containerClaim,
   type ContainerInfo,

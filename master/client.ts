@@ -2,6 +2,7 @@ import type { TLSSocket } from "node:tls";
 import { BodyBuffer, type ReadBytes, ResponseReader } from "../host/http.ts";
 import { hostAndPort } from "../host/log.ts";
 import type { StepLimits } from "../host/process.ts";
+import { TimeoutSet } from "../host/timeouts.ts";
 import type { Certificates } from "./certificates.ts";
 import { type Chain, chainOf } from "./chain.ts";
 import { ConnectionError, connectionError, connectTo, type MasterAddress } from "./connection.ts";
@@ -14,24 +15,6 @@ export function parseRetryAfter(value: string | null, now: number): number | nul
   // Date.parse also accepts "-5" and more; a date of HTTP begins with letters.
   const date = /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - now);
-}
-
-/** A timer that fires later than this shows that the process was stopped, in milliseconds. */
-const lateMs = 100;
-/** How long the deadline is extended then, in milliseconds. */
-const graceMs = 1_000;
-
-/**
- * Calls `onDue` after `ms`; returns a function that cancels it. If the process was stopped past that
- * time, waits one more second, so that an answer that arrived meanwhile is read first.
- */
-export function startDeadline(ms: number, onDue: () => void): () => void {
-  const dueAt = performance.now() + ms;
-  let timer = setTimeout(() => {
-    if (performance.now() - dueAt <= lateMs) onDue();
-    else timer = setTimeout(onDue, graceMs);
-  }, ms);
-  return () => clearTimeout(timer);
 }
 
 /** Limits of a reply, in bytes. */
@@ -69,6 +52,7 @@ export class MasterClient {
   #kept: MasterConnection | null = null;
   #certificates: Certificates | null = null;
   #failures = 0;
+  readonly #timeouts = new TimeoutSet();
 
   constructor(readonly address: MasterAddress, readonly userAgent: string) {}
 
@@ -124,7 +108,7 @@ export class MasterClient {
     const elapsedMs = performance.now() - startedAt;
     const startTimer = (ms: number, reason: "no-connection" | "no-reply") => {
       const late = new ConnectionError(reason, `${ms / 1000} s`);
-      return startDeadline(ms - elapsedMs, () => ended.abort(late));
+      return this.#timeouts.start(ms - elapsedMs, () => ended.abort(late));
     };
     const stopConnecting = startTimer(connectTimeoutMs, "no-connection");
     const stopAnswering = startTimer(timeoutMs, "no-reply");

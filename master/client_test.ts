@@ -10,35 +10,7 @@ import {
   TestClient,
 } from "../tests/support/master_setup.ts";
 import type { MasterAnswer, TlsMaster } from "../tests/support/tls_master.ts";
-import { parseRetryAfter, startDeadline } from "./client.ts";
-
-/** Keeps the process from doing anything else, as if it was stopped. */
-function freeze(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
-
-Deno.test("startDeadline() reads first what came while the process stopped", async () => {
-  const told: string[] = [];
-  const { promise, resolve } = Promise.withResolvers<void>();
-  startDeadline(1, () => {
-    told.push("due");
-    resolve();
-  });
-  freeze(300);
-  setTimeout(() => told.push("read"), 50);
-  await promise;
-  assert.deepEqual(told, ["read", "due"]);
-});
-
-Deno.test("startDeadline() is called off, also when it has been put off", async () => {
-  let isDue = false;
-  const callOff = startDeadline(1, () => isDue = true);
-  freeze(300);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  callOff();
-  await new Promise((resolve) => setTimeout(resolve, 1_100));
-  assert.equal(isDue, false);
-});
+import { parseRetryAfter } from "./client.ts";
 
 const now = Date.parse("2026-11-22T10:00:00Z");
 
