@@ -4,11 +4,10 @@
  * networks and containers with as many calls at once, and nothing else, runs in turn with the agent.
  */
 
-import { documentOf } from "../tests/engines/apply_setup.ts";
 import { podman } from "../tests/engines/engines.ts";
 import { DockerSandbox } from "../tests/engines/sandbox.ts";
-import { writeJson } from "../topology/json.ts";
 import { defaultPlanOptions, planDocument } from "../topology/plan.ts";
+import { sandboxTopology } from "./documents.ts";
 import { compileProgram, figure, median, printFigures, printTable } from "./harness.ts";
 import { run, withAgent } from "./harness.ts";
 
@@ -17,29 +16,12 @@ if (!podman.requirement.isPresent) throw new Error("Podman does not answer at $P
 
 await withAgent(async (folder) => {
   await using sandbox = await DockerSandbox.open(podman.socket);
-  const image = `decnet-agent-test-${sandbox.tag}:1`;
-  const id = `${sandbox.tag}-7425-40de-944b-e07fc1f90ae7`;
-  const decky = (index: number) => ({
-    on: { office: 10 + index, ...(index === 0 && { dmz: 10 }) },
-    services: ["ssh", "http"],
-  });
-  const sample = {
-    id,
-    lans: { dmz: 0, office: 1 },
-    deckies: Object.fromEntries(
-      Array.from({ length: Number(deckies) }, (_, index) => [`decky-${index}`, decky(index)]),
-    ),
-  };
-  const document = writeJson(documentOf(sample, sandbox));
+  const { id, image, document, flags } = sandboxTopology(sandbox, folder, Number(deckies));
   const images = { base: image, service: image, byService: new Map() };
   const plan = await planDocument(document, { ...defaultPlanOptions, images, publish: null });
   await Deno.writeTextFile(`${folder}/document.json`, document);
   await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
   await compileProgram("bench/programs/bare_calls.ts", `${folder}/bare_calls`);
-  const flags = [
-    ...[`--docker-host=unix://${podman.socket}`, `--state-dir=${folder}/state`, "--publish=off"],
-    ...[`--base-image=${image}`, `--service-image=${image}`],
-  ];
   const removed = async (command: readonly string[]) => {
     const { ms } = await run(command);
     await run([`${folder}/agent`, "teardown", id, ...flags]);

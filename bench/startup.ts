@@ -1,36 +1,34 @@
 /**
- * Measures a health check as a whole process, with a topology in the store, beside an empty program,
- * docker's client and a script in Python: `deno task bench:startup [RUNS]`. Needs python3 with the
- * docker SDK, and an engine with its command line.
+ * Measures a health check as a whole process, with a topology of two deckies that runs, beside an empty
+ * program, docker's client and a script in Python: `deno task bench:startup [RUNS]`. Needs python3 with
+ * the docker SDK, and an engine with its command line.
  */
 
+import { dockerSocket } from "../tests/engines/engines.ts";
+import { DockerSandbox } from "../tests/engines/sandbox.ts";
 import { masterFlags } from "./agent.ts";
+import { sandboxTopology } from "./documents.ts";
 import { compileProgram, figure, measureInTurn, printFigures, printTable } from "./harness.ts";
-import { startStandIn, withAgent } from "./harness.ts";
+import { run, startStandIn, withAgent } from "./harness.ts";
 
 const runs = Number(Deno.args[0] ?? 40);
-const realSocket = "/var/run/docker.sock";
 
 await withAgent(async (folder) => {
-  const standIn = `${folder}/docker.sock`;
-  const store = `${folder}/state/topology.db`;
-  await using _engine = await startStandIn("engine", [standIn], standIn);
+  await using sandbox = await DockerSandbox.open(dockerSocket);
   await using _master = await startStandIn("master", [folder, 1], `${folder}/port`);
-  await Deno.mkdir(`${folder}/state`);
-  await Deno.rename(`${standIn}.db`, store);
+  const { document, flags } = sandboxTopology(sandbox, folder, 2);
+  await Deno.writeTextFile(`${folder}/document.json`, document);
+  await run([`${folder}/agent`, "apply", `${folder}/document.json`, ...flags]);
   await compileProgram("bench/programs/empty.ts", `${folder}/empty`);
-  const check = (socket: string, ...flags: string[]) => [
-    ...[`${folder}/agent`, "--once", `--state-dir=${folder}/state`],
-    ...[`--docker-host=unix://${socket}`, ...flags],
-  ];
+  const check = [`${folder}/agent`, "--once", ...flags];
   const toMaster = masterFlags(await Deno.readTextFile(`${folder}/port`), `${folder}/0`);
   const script = new URL("./programs/check.py", import.meta.url).pathname;
   const results = await measureInTurn({
     "empty program": [`${folder}/empty`],
-    "--once": check(realSocket),
+    "--once": check,
     "docker ps -q; docker network ls -q": ["sh", "-c", "docker ps -q; docker network ls -q"],
-    "--once with a master": check(realSocket, ...toMaster),
-    "the same in Python": ["python3", script, store, realSocket],
+    "--once with a master": [...check, ...toMaster],
+    "the same in Python": ["python3", script, `${folder}/state/topology.db`, dockerSocket],
   }, runs);
   const of = (name: string) => results.get(name)!;
   const [empty, once] = [of("empty program"), of("--once")];
