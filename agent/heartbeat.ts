@@ -155,16 +155,13 @@ export class Agent {
   /** Collects a snapshot and sends it. What fails becomes part of the heartbeat. Never throws. */
   async sendHeartbeat(
     signal: AbortSignal,
-    { dryRun = false, snapshotTimeoutMs }: {
+    { dryRun = false, snapshotSignal = signal }: {
       readonly dryRun?: boolean;
-      /** Ends the collection after this time, so that there is time left to send. */
-      readonly snapshotTimeoutMs?: number;
+      /** Ends the collection earlier, so that there is time left to send. */
+      readonly snapshotSignal?: AbortSignal;
     } = {},
   ): Promise<Heartbeat> {
     const prewarming = this.#options.master && !this.#sender && !dryRun ? prewarmTls() : null;
-    const snapshotSignal = snapshotTimeoutMs === undefined
-      ? signal
-      : AbortSignal.any([signal, AbortSignal.timeout(snapshotTimeoutMs)]);
     const snapshot = await this.collector.collect(snapshotSignal);
     const heartbeat = await this.send(snapshot, signal, dryRun);
     await prewarming;
@@ -172,11 +169,7 @@ export class Agent {
   }
 
   /** Sends a snapshot. What fails becomes part of the heartbeat. Never throws. */
-  async send(
-    snapshot: HostSnapshot,
-    signal: AbortSignal,
-    dryRun = false,
-  ): Promise<Heartbeat> {
+  async send(snapshot: HostSnapshot, signal: AbortSignal, dryRun = false): Promise<Heartbeat> {
     const checkedAt = Date.now();
     const { master } = this.#options;
     const body = this.body(snapshot);

@@ -110,7 +110,9 @@ Deno.test("M19 heartbeat is sent only once there are certificates", () =>
 Deno.test("Agent.sendHeartbeat() sends in time while the engine hangs", () =>
   withAgent(async (setup, agent) => {
     setup.engine.fault = { kind: "hang" };
-    const { result, snapshot } = await agent.sendHeartbeat(never, { snapshotTimeoutMs: 200 });
+    const { result, snapshot } = await agent.sendHeartbeat(never, {
+      snapshotSignal: AbortSignal.timeout(200),
+    });
     assert.equal(result.kind, "delivered");
     assert.ok(snapshot.observed.kind === "failed");
     assert.match(

@@ -1,7 +1,6 @@
 import { Agent } from "../agent/heartbeat.ts";
 import type { CommandOf } from "./args.ts";
 import type { Configuration } from "./config.ts";
-import { readLogReport } from "./log_report.ts";
 import { type ExitCode, findingsOf, onceJson, onceText, worst } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
 
@@ -19,9 +18,9 @@ export async function check(
   const agent = new Agent(options);
   const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs), {
     dryRun,
-    snapshotTimeoutMs,
+    snapshotSignal: AbortSignal.timeout(snapshotTimeoutMs),
   });
-  const report = logs && readLogReport(options.storePath);
+  const report = logs && (await import("./log_report.ts")).readLogReport(options.storePath);
   const findings = findingsOf(heartbeat, [...warnings, ...report?.warnings ?? []]);
   if (textfile !== null) {
     const { writeMetrics } = await import("./metrics.ts");

@@ -1,6 +1,6 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
-import { forbiddenPath, systemPaths } from "../host/files.ts";
-import type { Level } from "../host/log.ts";
+import { systemPaths } from "../host/files.ts";
+import { type Level, messageOf } from "../host/log.ts";
 import { DocumentError } from "../topology/json.ts";
 import { builtInServices, parseServices, type ServiceCatalogue } from "../topology/services.ts";
 import { type Arguments, closest, UsageError } from "./args.ts";
@@ -162,12 +162,10 @@ function readText(path: string, { readFile }: Environment): string | null {
   try {
     return readFile(path);
   } catch (error) {
-    const [reason, detail] = error instanceof Deno.errors.PermissionDenied
-      ? ["denied", "permission denied; the agent's user must be able to read it"] as const
-      : error instanceof Deno.errors.NotCapable
-      ? ["unreadable", forbiddenPath] as const
-      : ["unreadable", (error as Error).message] as const;
-    throw new ConfigFileError(path, reason, detail);
+    const denied = "permission denied; the agent's user must be able to read it";
+    throw error instanceof Deno.errors.PermissionDenied
+      ? new ConfigFileError(path, "denied", denied)
+      : new ConfigFileError(path, "unreadable", messageOf(error));
   }
 }
 

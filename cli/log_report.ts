@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import { sanitizeLine } from "../host/log.ts";
 import { lateReason, type LogStatus, maximumBehindMs } from "../logs/status.ts";
 import { besideStore, explain, openForReading } from "../store/file.ts";
@@ -35,7 +36,7 @@ export function readLogReport(storePath: string, now = Date.now()): LogReport {
 
 /** Throws what SQLite says, or `Error` for a status that no agent wrote. */
 function readStatus(path: string): LogStatus | null {
-  const database = openForReading(path);
+  const database = openForReading(path, DatabaseSync);
   if (!database) return null;
   try {
     database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);

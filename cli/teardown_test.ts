@@ -3,7 +3,7 @@ import { AgentSetup, topologyId } from "../tests/support/agent_setup.ts";
 import { type Ended, flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
 import { execSql } from "../tests/support/store.ts";
-import { readRow } from "../store/row.ts";
+import { readRow } from "../store/topology_store.ts";
 
 const short = topologyId.slice(0, 8);
 const otherId = `${short}-other`;

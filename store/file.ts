@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { folderOf, linkProblem, openIfPresent, statFile } from "../host/files.ts";
 import { messageOf } from "../host/log.ts";
 
@@ -136,17 +136,19 @@ export const suffixes = ["", "-journal", "-wal", "-shm"] as const;
 
 /**
  * Throws unless SQLite may open the file at `path`, and those beside it. It follows links in the file's
- * place, waits for ever on a pipe, and as root gives the files beside it the owner of the file.
+ * place, waits for ever on a pipe, and as root gives the files beside it the owner of the file. Returns
+ * the suffixes of the files that exist.
  */
-export function checkFiles(path: string): void {
-  for (const suffix of suffixes) {
+export function checkFiles(path: string): string[] {
+  return suffixes.filter((suffix) => {
     const present = statFile(path + suffix);
     const problem = present && linkProblem(present);
     if (problem) {
       throw new Error(`${suffix === "" ? "it" : `its ${suffix} file`} ${problem}`);
     }
     if (present && suffix === "-journal") checkJournal(path + suffix);
-  }
+    return present !== null;
+  });
 }
 
 /** How a journal ends that names a file which SQLite removes after the journal was used. */
@@ -170,13 +172,15 @@ function checkJournal(path: string): void {
   }
 }
 
-/** Opens the file at `path` for reading; null when it is absent. Statements do not wait for a lock. */
-export function openForReading(path: string): DatabaseSync | null {
-  checkFiles(path);
-  if (!statFile(path)) return null;
+/**
+ * Opens the file at `path` for reading; null when it is absent. Statements do not wait for a lock. Takes
+ * the class of node:sqlite, which a check loads only while the engine works.
+ */
+export function openForReading(path: string, Database: typeof DatabaseSync): DatabaseSync | null {
+  const present = checkFiles(path);
+  if (!present.includes("")) return null;
   // After a crash the journal has to be rolled back, which only a writer may do.
-  const readOnly = !statFile(`${path}-journal`);
-  const database = new DatabaseSync(path, { readOnly });
+  const database = new Database(path, { readOnly: !present.includes("-journal") });
   // The runtime waits 5 s by default, and ignores its option `timeout` here.
   database.exec("PRAGMA busy_timeout = 0; PRAGMA query_only = ON");
   return database;

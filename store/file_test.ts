@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { SeededRandom } from "../tests/support/random.ts";
@@ -17,8 +18,7 @@ import {
   storeReason,
 } from "./file.ts";
 import { findDamage, quarantineIfDamaged } from "./recovery.ts";
-import { readRow } from "./row.ts";
-import { TopologyStore } from "./topology_store.ts";
+import { readRow, TopologyStore } from "./topology_store.ts";
 
 const modeOf = (path: string) => (Deno.statSync(path).mode! & 0o777).toString(8);
 
@@ -77,7 +77,7 @@ Deno.test("readRow() creates nothing", () => {
 oldStoreTest("openForReading() lets nothing be written, even after a crash", (place) => {
   const before = stateOf(place.path);
   const tryToWrite = () => {
-    const database = openForReading(place.path)!;
+    const database = openForReading(place.path, DatabaseSync)!;
     assert.throws(() => database.exec("DELETE FROM applied_topology"), /readonly/);
     database.close();
     assert.equal(readRow(place.path)?.topologyId, "A");

@@ -9,8 +9,8 @@ import {
   suffixes,
   writeProblem,
 } from "./file.ts";
-import { type AppliedTopology, readRow, RowReader } from "./row.ts";
-import { AlreadyApplied, TopologyStore } from "./topology_store.ts";
+import type { AppliedTopology } from "./row.ts";
+import { AlreadyApplied, readRow, TopologyStore, withRows } from "./topology_store.ts";
 
 /** How many damaged files are kept. */
 const maximumQuarantined = 3;
@@ -22,16 +22,12 @@ class QuarantineError extends Error {
 
 /** Returns what is damaged in the file at `path`, or null. Throws when it cannot be read otherwise. */
 export function findDamage(path: string): string | null {
-  let rows: RowReader | null = null;
   try {
-    rows = RowReader.open(path);
-    rows?.check();
+    withRows(path, (rows) => rows.check());
     return null;
   } catch (error) {
     if (storeReason(error) === "damaged") return (error as Error).message;
     throw error;
-  } finally {
-    rows?.close();
   }
 }
 

@@ -17,9 +17,8 @@ import {
 } from "../tests/support/store.ts";
 import { listQuarantined } from "./file.ts";
 import { type ApplyStore, FallbackStore, openStore, quarantineIfDamaged } from "./recovery.ts";
-import { readRow } from "./row.ts";
 import { StoreReader } from "./store_reader.ts";
-import { TopologyStore } from "./topology_store.ts";
+import { readRow, TopologyStore } from "./topology_store.ts";
 
 const start = Date.UTC(2026, 10, 22, 19, 5, 1);
 const at = (seconds: number) => start + seconds * 1000;

@@ -60,8 +60,8 @@ export class RowReader {
   }
 
   /** Opens the file at `path` for reading; null when it is absent. */
-  static open(path: string): RowReader | null {
-    const database = openForReading(path);
+  static open(path: string, Database: typeof DatabaseSync): RowReader | null {
+    const database = openForReading(path, Database);
     return database && new RowReader(database, path);
   }
 
@@ -103,16 +103,6 @@ export class RowReader {
     const pageSize = Number(this.#database.prepare("PRAGMA page_size").get()?.page_size);
     const { size = 0 } = statFile(this.#path) ?? {};
     if (size % pageSize !== 0) throw new CorruptStoreError("the file was cut short");
-  }
-}
-
-/** Returns the row of the file at `path`; null when file, table or row is absent. */
-export function readRow(path: string): AppliedTopology | null {
-  const rows = RowReader.open(path);
-  try {
-    return rows?.current() ?? null;
-  } finally {
-    rows?.close();
   }
 }
 

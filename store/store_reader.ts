@@ -1,3 +1,4 @@
+import type { DatabaseSync } from "node:sqlite";
 import { statFile } from "../host/files.ts";
 import {
   explain,
@@ -69,8 +70,10 @@ export class StoreReader {
   }
 
   /** Returns the row of the file that is at the path now. Throws what SQLite says, or `CorruptStoreError`. */
-  current(signal: AbortSignal): Promise<AppliedTopology | null> {
-    return retryWhileLocked(() => this.#read(), signal);
+  async current(signal: AbortSignal): Promise<AppliedTopology | null> {
+    // Loaded late: in a check, it takes 2 ms that the engine needs for its answer.
+    const { DatabaseSync } = await import("node:sqlite");
+    return await retryWhileLocked(() => this.#read(DatabaseSync), signal);
   }
 
   /** Closes the file; the next reading opens it again. */
@@ -95,22 +98,22 @@ export class StoreReader {
     }
   }
 
-  #read(): AppliedTopology | null {
+  #read(Database: typeof DatabaseSync): AppliedTopology | null {
     const version = fileVersion(this.#path);
     if (version !== this.#version) this.close();
     this.#version = version;
     try {
-      return this.#readOpen();
+      return this.#readOpen(Database);
     } catch (error) {
       if (storeReason(error) === "locked") throw error;
     }
     // Opened again, SQLite undoes what a crash left, or finds what another process has undone.
     this.close();
-    return this.#readOpen();
+    return this.#readOpen(Database);
   }
 
-  #readOpen(): AppliedTopology | null {
-    this.#rows ??= RowReader.open(this.#path);
+  #readOpen(Database: typeof DatabaseSync): AppliedTopology | null {
+    this.#rows ??= RowReader.open(this.#path, Database);
     const applied = this.#rows?.current() ?? null;
     // Writers take the file out of WAL mode, which fails while another process has it open.
     if (statFile(`${this.#path}-wal`)) this.close();

@@ -190,6 +190,21 @@ function checkStored(database: DatabaseSync, topologyId: string): void {
   }
 }
 
+/** Returns the row of the file at `path`; null when file, table or row is absent. */
+export function readRow(path: string): AppliedTopology | null {
+  return withRows(path, (rows) => rows.current());
+}
+
+/** Returns what `work` returns for the file at `path`; null when it is absent. */
+export function withRows<T>(path: string, work: (rows: RowReader) => T): T | null {
+  const rows = RowReader.open(path, DatabaseSync);
+  try {
+    return rows && work(rows);
+  } finally {
+    rows?.close();
+  }
+}
+
 /** Opens the file, or creates it; statements block for up to `busyTimeoutMs` for a lock. */
 export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
   createFolderOf(path);

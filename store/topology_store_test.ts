@@ -1,12 +1,13 @@
+import { DatabaseSync } from "node:sqlite";
 import assert from "node:assert/strict";
 import { oneLan, requestOf, withHost } from "../tests/support/apply_host.ts";
 import { putAsFirstAgent, readAsFirstAgent } from "../tests/support/first_agent.ts";
 import { python } from "../tests/support/requirements.ts";
 import { execSql, never, StorePlace, StoreWorker } from "../tests/support/store.ts";
 import { FallbackStore } from "./recovery.ts";
-import { type AppliedTopology, readRow, RowReader } from "./row.ts";
+import { type AppliedTopology, RowReader } from "./row.ts";
 import { StoreReader } from "./store_reader.ts";
-import { AlreadyApplied, TopologyStore } from "./topology_store.ts";
+import { AlreadyApplied, readRow, TopologyStore } from "./topology_store.ts";
 
 /** A document whose keys are not in order, and how the store keeps it. */
 const document = '{"topology":{"id":"A"},"lans":[]}';
@@ -118,7 +119,7 @@ storeTest("TopologyStore stores ids and hashes that look like SQL or numbers", (
 
 storeTest("TopologyStore.current() reads what another connection has put", (store, place) => {
   using other = place.open();
-  const reader = RowReader.open(place.path)!;
+  const reader = RowReader.open(place.path, DatabaseSync)!;
   assert.equal(reader.current(), null);
   other.put("A", "h1", document);
   assert.equal(store.current()?.versionHash, "h1");

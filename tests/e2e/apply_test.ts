@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readRow } from "../../store/row.ts";
+import { readRow } from "../../store/topology_store.ts";
 import { oneLan, textOf } from "../support/apply_host.ts";
 import type { Fault } from "../support/engine/faults.ts";
 import { container } from "../support/engine/state.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readRow } from "../../store/row.ts";
+import { readRow } from "../../store/topology_store.ts";
 import { oneLan, textOf } from "../support/apply_host.ts";
 import { writeAgentDirectory } from "../support/certificates.ts";
 import { container } from "../support/engine/state.ts";

@@ -5,7 +5,7 @@ import { FileLock } from "../../host/lock.ts";
 import { checkFiles } from "../../store/file.ts";
 import { historyPathOf, readHistory } from "../../store/history.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
-import { readRow } from "../../store/row.ts";
+import { readRow } from "../../store/topology_store.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
 import { makeFifo, requirement } from "../support/requirements.ts";
 import { asWriter, crashInAChange } from "../support/store.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { lockPathOf } from "../../store/file.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
-import { type AppliedTopology, readRow } from "../../store/row.ts";
-import { TopologyStore } from "../../store/topology_store.ts";
+import { type AppliedTopology } from "../../store/row.ts";
+import { readRow, TopologyStore } from "../../store/topology_store.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { type ApplyHost, oneLan, threeLans, withHost } from "./apply_host.ts";
 import { TemporaryFolder } from "./environment.ts";
