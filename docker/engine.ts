@@ -173,7 +173,8 @@ export class Engine {
   }
 
   async #requestJson(request: EngineRequest): Promise<unknown> {
-    return parseAnswer(await this.#request(request), callName(request));
+    const { body } = await this.#request(request);
+    return parseAnswer(new TextDecoder().decode(body), callName(request));
   }
 
   /** Makes a call as soon as a slot is free. Throws `EngineError` when it fails. */

@@ -110,19 +110,8 @@ export function checkStatus(
   if ((status < 200 || status >= 300) && status !== 304) throw statusError(answer, call, hide);
 }
 
-/** Returns the text of the answer to `call`. Throws `EngineError` when it is an error. */
-export function answerText(answer: Answer, call: string): string {
-  checkStatus(answer, call);
-  return new TextDecoder().decode(answer.body);
-}
-
-/** Parses the answer to `call`. Throws `EngineError` when it is an error or not JSON. */
-export function parseAnswer(answer: Answer, call: string): unknown {
-  return parseText(answerText(answer, call), call);
-}
-
 /** Parses the text of the answer to `call`. Throws `EngineError` when it is not JSON. */
-export function parseText(text: string, call: string): unknown {
+export function parseAnswer(text: string, call: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

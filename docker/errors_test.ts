@@ -44,17 +44,16 @@ Deno.test("checkStatus() throws EngineError with status and words", () => {
 });
 
 Deno.test("parseAnswer() reads JSON and throws for anything else", () => {
-  assert.deepEqual(parseAnswer(answer(200, '{"a":[1]}'), "GET /x"), { a: [1] });
-  assert.equal(parseAnswer(answer(200, "null"), "GET /x"), null);
-  for (const body of ["", "<html>", '{"a"']) {
-    assert.throws(() => parseAnswer(answer(200, body), "GET /x"), {
+  assert.deepEqual(parseAnswer('{"a":[1]}', "GET /x"), { a: [1] });
+  assert.equal(parseAnswer("null", "GET /x"), null);
+  for (const text of ["", "<html>", '{"a"']) {
+    assert.throws(() => parseAnswer(text, "GET /x"), {
       name: "EngineError",
       failure: { reason: "not-json", call: "GET /x" },
       message: "GET /x was answered with invalid JSON; " +
         "is this the engine's socket?",
     });
   }
-  assert.throws(() => parseAnswer(answer(404, "{}"), "GET /x"), EngineError);
 });
 
 Deno.test("readFailure() knows the runtime's errors, EngineError words them", () => {

@@ -10,7 +10,7 @@ import type { HttpResponse } from "../host/http.ts";
 import type { Log } from "../host/log.ts";
 import type { Port } from "../topology/services.ts";
 import { compareCodePoints } from "../topology/json.ts";
-import { answerText, EngineError, parseText, readFailure } from "./errors.ts";
+import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
 import { callName, EngineConnection, type EngineRequest } from "./http.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 
@@ -190,11 +190,12 @@ async function list(
         connection.close();
         connection = null;
       }
-      const text = answerText(answer, callName(call));
+      checkStatus(answer, callName(call));
+      const text = new TextDecoder().decode(answer.body);
       // Both lists of containers are alike where the prefix covers all that have the label.
       if (text === lastText) continue;
       lastText = text;
-      const content = parseText(text, callName(call));
+      const content = parseAnswer(text, callName(call));
       if (call === listNetworks) {
         networks = readNetworks(content);
         headers = answer.headers;
@@ -219,7 +220,6 @@ function readVersion(headers: HttpResponse["headers"], latencyMs: number): Engin
 }
 
 function sortedNames(objects: readonly { readonly name: string }[]): string[] {
-  const names = [...new Set(objects.map(({ name }) => name))];
-  // V8 sorts by UTF-16 units without a call for each comparison, and leaves little to do.
-  return names.sort().sort(compareCodePoints);
+  // Sorted by UTF-16 units first, which takes no calls and leaves little to do.
+  return [...new Set(objects.map(({ name }) => name))].sort().sort(compareCodePoints);
 }

@@ -178,25 +178,20 @@ export class ResponseReader {
 
   async #copy(length: number, body: BodyBuffer): Promise<void> {
     for (let left = length; left > 0;) {
-      const isBuffered = this.#end > this.#start;
-      if (!isBuffered && left > this.#buffer.length) {
-        left -= await this.#readInto(body, left);
+      if (this.#start === this.#end && left > this.#buffer.length) {
+        // Through the buffer, what is larger would be copied twice.
+        const count = await this.#readBytes(body.room(left));
+        if (count === null) throw new HttpError({ reason: "answer-cut" });
+        body.count(count);
+        left -= count;
         continue;
       }
-      if (!isBuffered) await this.#fillOrFail();
+      if (this.#start === this.#end) await this.#fillOrFail();
       const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + left));
       body.append(part);
       left -= part.length;
       this.#start += part.length;
     }
-  }
-
-  /** Reads a large part at once into the body; through the buffer, it would be copied twice. */
-  async #readInto(body: BodyBuffer, length: number): Promise<number> {
-    const count = await this.#readBytes(body.room(length));
-    if (count === null) throw new HttpError({ reason: "answer-cut" });
-    body.count(count);
-    return count;
   }
 
   /** Returns the text before `mark`, and skips `mark`. Fails at once if it does not begin with `start`. */

@@ -6,7 +6,7 @@ import { standInOptions } from "../support/topology.ts";
 import { Agent, type Heartbeat } from "../../agent/heartbeat.ts";
 import { findingsOf, onceText } from "../../cli/report.ts";
 import { stateText } from "../../cli/state.ts";
-import { parseAnswer } from "../../docker/errors.ts";
+import { checkStatus, parseAnswer } from "../../docker/errors.ts";
 import { readContainers, readNetworks } from "../../docker/lists.ts";
 import { ResponseReader } from "../../host/http.ts";
 import { createLog } from "../../host/log.ts";
@@ -133,9 +133,13 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
   }, maximumBodyBytes);
   try {
     const [first, second] = [await reader.next(), await reader.next()];
-    for (const { body } of [first, second]) assert.ok(body.length <= maximumBodyBytes);
-    const networks = readNetworks(parseAnswer(first, "GET /networks"));
-    const containers = readContainers(parseAnswer(second, "GET /containers/json"));
+    const [listed, running] = [first, second].map((answer) => {
+      assert.ok(answer.body.length <= maximumBodyBytes);
+      checkStatus(answer, "GET /lists");
+      return new TextDecoder().decode(answer.body);
+    });
+    const networks = readNetworks(parseAnswer(listed!, "GET /networks"));
+    const containers = readContainers(parseAnswer(running!, "GET /containers/json"));
     const inventory = { networks, containers };
     findDrift(null, inventory);
     const changes = findChanges(plan, inventory, new Map());
