@@ -87,7 +87,8 @@ export class JsonCursor {
 
   /** One member of an object. */
   member(key: string): JsonCursor {
-    return this.#member(key, this.object()[key]);
+    const object = this.object();
+    return this.#member(key, Object.hasOwn(object, key) ? object[key] : undefined);
   }
 
   /** Every member of an object. */

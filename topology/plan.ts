@@ -1,6 +1,6 @@
 import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
 import { namePrefix, specLabel, topologyLabel } from "./inventory.ts";
-import { compareCodePoints, parseJson } from "./json.ts";
+import { compareCodePoints, parseStoredJson } from "./json.ts";
 import {
   builtInServices,
   type Port,
@@ -156,7 +156,7 @@ export function imagesOf({ containers }: Pick<Plan, "containers">): string[] {
 
 /** Plans a document, such as a stored one. Throws `Error` when its shape is wrong. */
 export async function planDocument(document: string, options: PlanOptions): Promise<Plan> {
-  return await planTopology(readTopology(parseJson(document)), options);
+  return await planTopology(readTopology(parseStoredJson(document)), options);
 }
 
 /** In place of a value that comes from the document: it may be a password. */
