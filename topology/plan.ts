@@ -1,5 +1,6 @@
 import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
 import { namePrefix, specLabel, topologyLabel } from "./inventory.ts";
+import { sha256OfAll } from "./hash.ts";
 import { compareCodePoints, parseStoredJson } from "./json.ts";
 import {
   builtInServices,
@@ -135,17 +136,14 @@ export interface Plan {
 /** Plans a topology; names, labels and digests are a contract with the master (docs/topology.md). */
 export async function planTopology(topology: Topology, options: PlanOptions): Promise<Plan> {
   const prefix = namePrefix(topology.id);
-  const lans: PlannedNetwork[] = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
-  const deckies = topology.deckies.map((decky) => planDecky(decky, { topology, prefix, options }));
-  const networks = await mapInParallel(
-    lans,
-    (it) => withDigest(it, it.request, { ...it.request, EnableIPv6: false }),
-  );
-  networks.sort((a, b) => compareCodePoints(a.name, b.name));
-  const containers = await mapInParallel(
-    deckies.flat(),
-    (it) => withDigest(it, engineRequest(it), confine(it)),
-  );
+  const networks: PlannedNetwork[] = topology.lans.map((lan) => planLan(lan, topology.id, prefix))
+    .sort((a, b) => compareCodePoints(a.name, b.name));
+  await addDigests(networks, ({ request }) => request);
+  for (const { request } of networks) Object.assign(request, { EnableIPv6: false });
+  const context = { topology, prefix, options };
+  const containers = topology.deckies.flatMap((decky) => planDecky(decky, context));
+  await addDigests(containers, engineRequest);
+  for (const it of containers) Object.assign(it.request.HostConfig, limitsOf(it));
   return { topologyId: topology.id, networks, containers };
 }
 
@@ -186,6 +184,9 @@ export function hideValues({ hiddenValues }: PlannedContainer, message: string):
   }
   return text;
 }
+
+/** Shared by all objects, as an empty map for each would take megabytes. */
+const none: ReadonlyMap<string, string> = new Map();
 
 /** Limits logs: a decoy under attack for months must not fill the disk. */
 const logConfig = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } } as const;
@@ -265,7 +266,7 @@ function planBase(decky: Decky, context: DeckyContext): PlannedContainer {
     addressByNetwork,
     base: null,
     request,
-    hiddenValues: new Map(),
+    hiddenValues: none,
   };
 }
 
@@ -308,61 +309,45 @@ function planService(
     name: `${base}-${service}`,
     decky: decky.name,
     service,
-    addressByNetwork: new Map(),
+    addressByNetwork: none,
     base,
     request,
-    hiddenValues: new Map(hidden.map(({ name, value }) => [name, value])),
+    hiddenValues: hidden.length === 0 ? none : new Map(hidden.map((it) => [it.name, it.value])),
   };
 }
 
 /** Number of digests computed in parallel, in threads; one at a time takes three times as long. */
 const digestsAtOnce = 8;
 
-async function mapInParallel<T>(
-  planned: readonly T[],
-  map: (planned: T) => Promise<T>,
-): Promise<T[]> {
-  const mapped: T[] = [];
-  for (let at = 0; at < planned.length; at += digestsAtOnce) {
-    mapped.push(...await Promise.all(planned.slice(at, at + digestsAtOnce).map(map)));
-  }
-  return mapped;
-}
-
 /**
- * Gives a planned object its request, with a digest as label. The digest is of what the document and the
- * configuration have `decided`. What is the same for all objects is only in the request, but for the
- * limits of logs. Keep the order of fields, and let nothing else change: an upgrade of the agent must not
- * recreate what runs.
+ * Adds a digest to the labels of planned objects. The digest is of what the document and the configuration
+ * have `decided`. What is the same for all objects is added later, but for the limits of logs. Keep the
+ * order of fields, and let nothing else change: an upgrade of the agent must not recreate what runs.
  */
-async function withDigest<T extends PlannedNetwork | PlannedContainer>(
-  planned: T,
-  decided: T["request"],
-  request: T["request"],
-): Promise<T> {
-  const bytes = new TextEncoder().encode(JSON.stringify(decided));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  return {
-    ...planned,
-    request: { ...request, Labels: { ...request.Labels, [specLabel]: digest } },
-  };
+async function addDigests<T extends PlannedNetwork | PlannedContainer>(
+  planned: readonly T[],
+  decided: (planned: T) => T["request"],
+): Promise<void> {
+  for (let at = 0; at < planned.length; at += digestsAtOnce) {
+    const batch = planned.slice(at, at + digestsAtOnce);
+    const texts = batch.map((it) => JSON.stringify(decided(it)));
+    const digests = await sha256OfAll(texts, planned.length);
+    batch.forEach(({ request }, index) => {
+      Object.assign(request.Labels, { [specLabel]: digests[index] });
+    });
+  }
 }
 
 const noNewPrivileges = "no-new-privileges";
 
-/** Adds the limits of all bases, or of all services. */
-function confine({ request, base }: PlannedContainer): ContainerRequest {
-  const { HostConfig } = request;
-  if (base !== null) return { ...request, HostConfig: { ...HostConfig, PidsLimit: 1024 } };
+/** Returns the limits of all bases, or of all services. */
+function limitsOf({ request, base }: PlannedContainer): Partial<ContainerRequest["HostConfig"]> {
+  if (base !== null) return { PidsLimit: 1024 };
   return {
-    ...request,
-    HostConfig: {
-      ...HostConfig,
-      CapDrop: ["ALL"],
-      SecurityOpt: [noNewPrivileges],
-      PidsLimit: 64,
-      // Podman does not set it by itself: services may open ports below 1024 as any user.
-      Sysctls: { ...HostConfig.Sysctls, "net.ipv4.ip_unprivileged_port_start": "0" },
-    },
+    CapDrop: ["ALL"],
+    SecurityOpt: [noNewPrivileges],
+    PidsLimit: 64,
+    // Podman does not set it by itself: services may open ports below 1024 as any user.
+    Sysctls: { ...request.HostConfig.Sysctls, "net.ipv4.ip_unprivileged_port_start": "0" },
   };
 }

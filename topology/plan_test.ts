@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { decky, topology } from "../tests/support/topology.ts";
 import { readTopology, type Topology } from "./document.ts";
 import { specLabel } from "./inventory.ts";
 import { type Json, parseJson } from "./json.ts";
@@ -183,6 +184,18 @@ Deno.test("planTopology() keeps a short id, plans nothing for an empty topology"
     networks: [],
     containers: [],
   });
+});
+
+Deno.test("planTopology() gives a decky of a large topology the same digest", async () => {
+  const services = ["ssh", "http"];
+  const deckies = Array.from({ length: 600 }, (_, index) => decky(`d${index}`, { services }));
+  const specs = async (some: typeof deckies) => {
+    const { containers } = await planTopology(topology({ deckies: some }), defaultPlanOptions);
+    return containers.map(({ request }) => request.Labels[specLabel]);
+  };
+  const alone = await Promise.all(deckies.map((it) => specs([it])));
+  assert.deepEqual(await specs(deckies), alone.flat());
+  assert.equal(new Set(alone.flat()).size, 1_800);
 });
 
 Deno.test("planTopology() uses images of document, then configuration", async () => {
