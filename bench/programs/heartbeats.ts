@@ -1,14 +1,14 @@
 /**
- * Sends many heartbeats without a pause: KIND SOCKET HEARTBEATS MASTER_PORT. KIND is how each must end,
- * a `kind` of SendResult. After a tenth of them, and after all, it prints the time of a heartbeat in
- * milliseconds and waits for a byte.
+ * Sends many heartbeats without a pause: KIND SOCKET HEARTBEATS SAMPLES MASTER_PORT. KIND is how each
+ * must end, a `kind` of SendResult. So many times, at equal distances, it prints a line and waits for a
+ * byte.
  */
 
 import { dirname } from "node:path";
 import { Agent } from "../../agent/heartbeat.ts";
 import { standInOptions } from "../../tests/support/topology.ts";
 
-const [kind = "", socket = "", count, masterPort] = Deno.args;
+const [kind = "", socket = "", count, samples, masterPort] = Deno.args;
 const port = { not_configured: null, delivered: Number(masterPort), unreachable: 1 }[kind] ?? null;
 const prefixes = { networkPrefixes: ["decnet_t_"], containerPrefixes: ["decnet_t_"] };
 const { signal } = new AbortController();
@@ -25,20 +25,14 @@ const agent = new Agent({
   ...prefixes,
 });
 
-const total = Number(count);
-const startedAt = performance.now();
-for (let done = 1; done <= total; done++) {
+const distance = Math.ceil(Number(count) / Number(samples));
+for (let done = 1; done <= distance * Number(samples); done++) {
   const { snapshot, result } = await agent.sendHeartbeat(signal);
   if (snapshot.drift.state !== "consistent" || result.kind !== kind) {
     throw new Error(`${snapshot.drift.state}, ${result.kind}`);
   }
-  if (done === Math.ceil(total / 10) || done === total) {
-    print(`${((performance.now() - startedAt) / done).toFixed(2)}\n`);
-    // Its memory is read from outside meanwhile.
-    Deno.stdin.readSync(new Uint8Array(1));
-  }
-}
-
-function print(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  if (done % distance > 0) continue;
+  Deno.stdout.writeSync(new TextEncoder().encode(`${done}\n`));
+  // Its memory is read from outside meanwhile.
+  Deno.stdin.readSync(new Uint8Array(1));
 }
