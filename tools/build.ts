@@ -141,9 +141,12 @@ async function compile(
   // would grow with the number of heartbeats, for nothing (bench/memory.ts). A small heap: garbage
   // of large documents would stay until the unit's MemoryMax ends the agent. Collecting starts
   // at a quarter of the growth that V8 allows, which is 8 MiB at least; the sum takes no longer.
+  // No optimizer of bytecode, and the lines of functions at once, not by a second compilation when
+  // an error is thrown: a check runs most functions once, and compiling them is most of its work.
   const v8 = [
     ...["--jitless", "--max-semi-space-size=1", "--max-old-space-size=256"],
-    ...["--incremental-marking-soft-trigger=25", ...v8Flags],
+    ...["--incremental-marking-soft-trigger=25"],
+    ...["--no-ignition-reo", "--no-enable-lazy-source-positions", ...v8Flags],
   ];
   await run(
     Deno.execPath(),
