@@ -16,7 +16,14 @@ export function documentOf(deckies: number, services: readonly string[]): string
   const lanCount = Math.max(1, Math.min(20, Math.floor(deckies / 5)));
   const lans = Array.from({ length: lanCount }, (_, index) => {
     const name = `lan-${index}`;
-    return { id: name, name, subnet: `10.${200 + index}.0.0/16`, is_dmz: index === 0 };
+    return {
+      id: name,
+      name,
+      subnet: `10.${200 + index}.0.0/16`,
+      is_dmz: index === 0,
+      x: 40.5,
+      y: 40,
+    };
   });
   const deckyOf = (index: number) => {
     const lan = index % lanCount;

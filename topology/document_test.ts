@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readTopology, type Topology } from "./document.ts";
-import { type Json, parseJson, parseStoredJson, writeJson } from "./json.ts";
+import { type Json, parseJson, writeJson } from "./json.ts";
 
 const file = new URL("../tests/data/topology-one-lan.json", import.meta.url);
 const text = Deno.readTextFileSync(file);
@@ -15,17 +15,6 @@ function readWith(values: { readonly [place: string]: unknown }): Topology {
   }
   return readTopology(parseJson(JSON.stringify(root)));
 }
-
-Deno.test("readTopology() reads own properties only", () => {
-  const names = ["constructor", "toString", "__proto__"];
-  const document = JSON.stringify({
-    topology: { id: "a" },
-    lans: [],
-    deckies: [{ name: "d", services: names, decky_config: { ips_by_lan: {}, service_config: {} } }],
-  });
-  const { deckies: [decky] } = readTopology(parseStoredJson(document));
-  assert.deepEqual([decky!.services, decky!.configByService.size], [names, 0]);
-});
 
 Deno.test("readTopology() reads what the plan needs and ignores the rest", () => {
   const { deckies: [decky], ...topology } = readWith({

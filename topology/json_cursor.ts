@@ -87,8 +87,7 @@ export class JsonCursor {
 
   /** One member of an object. */
   member(key: string): JsonCursor {
-    const object = this.object();
-    return this.#member(key, Object.hasOwn(object, key) ? object[key] : undefined);
+    return this.#member(key, this.object()[key]);
   }
 
   /** Every member of an object. */

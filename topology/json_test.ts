@@ -4,7 +4,6 @@ import {
   maximumNumericKeys,
   maximumValues,
   parseJson,
-  parseStoredJson,
   writeJson,
 } from "./json.ts";
 
@@ -164,42 +163,4 @@ Deno.test("parseJson() accepts numeric keys up to the limit", () => {
   ]).flat();
   const others = `{${members.map((key) => `${key}:0`).join(",")}}`;
   assert.equal(Object.keys(parseJson(others) as object).length, members.length);
-});
-
-Deno.test("parseStoredJson() reads a document like parseJson()", () => {
-  const plain = [
-    '{"b":[true,null,"1"],"a":{"__proto__":{"c":""}}}',
-    " [ ] ",
-    '"a:b"',
-    '{"a":1,"a":{}}',
-  ];
-  const others = [
-    ...[
-      "7",
-      " -0",
-      "[1.0]",
-      '{"a": 1e2}',
-      "[0,-0.0]",
-      '{"a":"b, 3"}',
-      '"\\u0041"',
-      "[".repeat(200),
-    ],
-    ...[
-      '[{"b":true,"a\\\\":0},{"b":true,"a\\n":0}]',
-      '{"a"}',
-      '"secret',
-      "",
-      `["${"x".repeat(1 << 22)}"]`,
-    ],
-  ];
-  for (const text of [...plain, ...others]) {
-    const read = (parse: typeof parseJson) => {
-      try {
-        return writeJson(parse(text));
-      } catch (error) {
-        return error;
-      }
-    };
-    assert.deepEqual(read(parseStoredJson), read(parseJson), text.slice(0, 99));
-  }
 });

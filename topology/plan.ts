@@ -1,7 +1,7 @@
 import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
 import { namePrefix, specLabel, topologyLabel } from "./inventory.ts";
 import { sha256OfAll } from "./hash.ts";
-import { compareCodePoints, parseStoredJson } from "./json.ts";
+import { compareCodePoints, parseJson } from "./json.ts";
 import {
   builtInServices,
   type Port,
@@ -154,7 +154,7 @@ export function imagesOf({ containers }: Pick<Plan, "containers">): string[] {
 
 /** Plans a document, such as a stored one. Throws `Error` when its shape is wrong. */
 export async function planDocument(document: string, options: PlanOptions): Promise<Plan> {
-  return await planTopology(readTopology(parseStoredJson(document)), options);
+  return await planTopology(readTopology(parseJson(document)), options);
 }
 
 /** In place of a value that comes from the document: it may be a password. */
