@@ -59,14 +59,13 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   }
 
   const containers = new Map(inventory.containers.map((container) => [container.name, container]));
-  const unplanned = new Map(containers);
   for (const container of planned.containers) {
     const base = containers.get(container.base ?? "");
     const actual = containers.get(container.name);
     add("container", container.name, compareContainer(container, actual, { base, id }));
-    unplanned.delete(container.name);
   }
-  for (const [name, container] of unplanned) {
+  for (const { name } of planned.containers) containers.delete(name);
+  for (const [name, container] of containers) {
     // Accepts stopped containers on an idle host, such as those of an older agent.
     if (!plan && !isRunning(container)) continue;
     const owner = describeClaim(containerClaim(container, id), container);
