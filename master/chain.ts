@@ -154,11 +154,27 @@ export function isNamed(issuer: X509Certificate, subject: X509Certificate): bool
   return name !== undefined && name === fieldsOf(subject)?.issuer.der;
 }
 
-/** Returns true when the key of `issuer` has signed `subject`, which names it. */
+/** Certificate → the SHA-256 of issuers → whether the key of each has signed it. */
+const verified = new WeakMap<X509Certificate, Map<string, boolean>>();
+
+/**
+ * Returns true when the key of `issuer` has signed `subject`, which names it. Verifies once: it takes
+ * 1 ms, and a kept connection is checked at each heartbeat.
+ */
 export function hasSigned(issuer: X509Certificate, subject: X509Certificate): boolean {
+  if (!isNamed(issuer, subject)) return false;
+  const results = verified.get(subject) ?? new Map<string, boolean>();
+  verified.set(subject, results);
+  const { fingerprint256 } = issuer;
+  const result = results.get(fingerprint256) ?? verifySignature(issuer, subject);
+  results.set(fingerprint256, result);
+  return result;
+}
+
+function verifySignature(issuer: X509Certificate, subject: X509Certificate): boolean {
   const fields = fieldsOf(subject);
   const algorithm = algorithms.get(fields?.algorithm ?? "");
-  if (!fields || !algorithm || !isNamed(issuer, subject)) return false;
+  if (!fields || !algorithm) return false;
   const [hash, saltLength] = algorithm;
   // Null where the runtime does not know this kind of key.
   return attempt(() => {

@@ -237,8 +237,10 @@ Deno.test("findFault() calculates only with keys that an authority has signed", 
   };
   assert.equal(reasonUnder([]), "foreign-authority");
   assert.equal(verified, 0);
-  // The right name with another key: each is tried once as it is, and once for the reason.
-  const named = new crypto.X509Certificate(root.certificatePem);
-  assert.equal(reasonUnder([named]), "foreign-authority");
-  assert.ok(verified > 0 && verified <= 2 * longestChain, String(verified));
+  // The right name with another key: each is tried once, also when ca.crt is parsed again.
+  for (const _ of [1, 2]) {
+    const named = new crypto.X509Certificate(root.certificatePem);
+    assert.equal(reasonUnder([named]), "foreign-authority");
+    assert.ok(verified > 0 && verified <= longestChain, String(verified));
+  }
 });
