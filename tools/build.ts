@@ -140,7 +140,7 @@ async function compile(
   // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small nursery: it
   // would grow with the number of heartbeats, for nothing (bench/memory.ts). A small heap: garbage
   // of large documents would stay until the unit's MemoryMax ends the agent. Collecting starts
-  // at a quarter of the growth that V8 allows, which is 8 MiB at least; the sum takes no longer.
+  // at a quarter of the growth that V8 allows, which is 8 MiB at least.
   // No optimizer of bytecode, and the lines of functions at once, not by a second compilation when
   // an error is thrown: a check runs most functions once, and compiling them is most of its work.
   const v8 = [
