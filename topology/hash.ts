@@ -8,22 +8,8 @@ const volatileKeys: ReadonlySet<string> = new Set([
 
 /** Returns SHA-256 of the canonical form, in lower-case hex, as the master does (docs/protocol.md). */
 export async function versionHash(document: Json): Promise<string> {
-  const [hash] = await sha256OfAll([canonicalForm(document)], 1);
-  return hash!;
-}
-
-/** From so many texts on, Node's `hash()` is faster than threads, although it takes 25 ms to load. */
-const manyTexts = 4_000;
-
-/** Returns SHA-256 of texts, in lower-case hex; `count` includes the texts of further calls. */
-export async function sha256OfAll(texts: readonly string[], count: number): Promise<string[]> {
-  if (count >= manyTexts) {
-    const { hash } = await import("node:crypto");
-    return texts.map((text) => hash("sha256", text));
-  }
-  const bytes = texts.map((text) => new TextEncoder().encode(text));
-  const digests = await Promise.all(bytes.map((it) => crypto.subtle.digest("SHA-256", it)));
-  return digests.map((it) => new Uint8Array(it).toHex());
+  const bytes = new TextEncoder().encode(canonicalForm(document));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
 /** Returns the text to hash: without volatile keys, keys sorted, numbers in Python's notation. */
