@@ -37,14 +37,20 @@ export function parseJson(text: string): Json {
   return new JsonReader(text).read();
 }
 
+// deno-lint-ignore no-control-regex
+const special = /[\\\x00-\x1f]/;
+
 class JsonReader {
   readonly #text: string;
+  /** Whether no string has an escape, or a character that it may not have. */
+  readonly #isPlain: boolean;
   #at = 0;
   #values = 0;
   #numericKeys = 0;
 
   constructor(text: string) {
     this.#text = text;
+    this.#isPlain = !special.test(text);
   }
 
   /** Throws `DocumentError`, which has the position but no content. */
@@ -74,49 +80,45 @@ class JsonReader {
   #object(depth: number): Json {
     // Without a prototype, `__proto__` is a key like any other.
     const object: { [key: string]: Json } = Object.create(null);
-    this.#items("}", depth, () => {
+    for (let isFirst = true; this.#hasItem("}", depth, isFirst); isFirst = false) {
       if (this.#peek() !== '"') throw this.#unexpected();
       const key = this.#string();
-      if (/^\d{1,10}$/.test(key) && ++this.#numericKeys > maximumNumericKeys) {
+      if (key < ":" && /^\d{1,10}$/.test(key) && ++this.#numericKeys > maximumNumericKeys) {
         throw new DocumentError(`it holds more than ${maximumNumericKeys} keys that are numbers`);
       }
       if (this.#peek() !== ":") throw this.#unexpected();
       this.#at++;
       object[key] = this.#value(depth + 1);
-    });
+    }
     return object;
   }
 
   #list(depth: number): Json[] {
     const list: Json[] = [];
-    this.#items("]", depth, () => list.push(this.#value(depth + 1)));
+    for (let isFirst = true; this.#hasItem("]", depth, isFirst); isFirst = false) {
+      list.push(this.#value(depth + 1));
+    }
     return list;
   }
 
-  /** Reads from the opening bracket to the closing one. */
-  #items(end: string, depth: number, readItem: () => void): void {
+  /** Reads the opening bracket or a comma, and returns true; or the closing bracket. */
+  #hasItem(end: string, depth: number, isFirst: boolean): boolean {
     if (depth >= maximumDepth) throw new DocumentError(tooDeep);
-    this.#at++;
-    if (this.#peek() !== end) {
-      readItem();
-      while (this.#peek() === ",") {
-        this.#at++;
-        readItem();
-      }
-    }
-    if (this.#peek() !== end) throw this.#unexpected();
-    this.#at++;
+    if (isFirst) this.#at++;
+    const mark = this.#peek();
+    if (!isFirst && mark !== end && mark !== ",") throw this.#unexpected();
+    if (!isFirst || mark === end) this.#at++;
+    return mark !== end;
   }
 
   #string(): string {
     const start = this.#at;
     let end = start;
-    do end = this.#text.indexOf('"', end + 1); while (end > 0 && this.#isEscaped(end));
+    do end = this.#text.indexOf('"', end + 1); while (!this.#isPlain && this.#isEscaped(end));
     if (end < 0) throw this.#unexpected();
     this.#at = end + 1;
     const content = this.#text.slice(start + 1, end);
-    // deno-lint-ignore no-control-regex
-    if (!/[\\\x00-\x1f]/.test(content)) return content;
+    if (this.#isPlain || !special.test(content)) return content;
     try {
       // Safe here: the bug in V8 concerns only keys of objects.
       return JSON.parse(`"${content}"`);
@@ -134,7 +136,7 @@ class JsonReader {
 
   /** Skips white space and returns the next character; undefined at the end. */
   #peek(): string | undefined {
-    while (" \t\n\r".includes(this.#text[this.#at] ?? "x")) this.#at++;
+    while (this.#text[this.#at]! <= " " && " \t\n\r".includes(this.#text[this.#at]!)) this.#at++;
     return this.#text[this.#at];
   }
 
