@@ -171,7 +171,7 @@ async function list(
   let networks: NetworkInfo[] = [];
   let headers: HttpResponse["headers"] = new Map();
   const containerById = new Map<string, ContainerInfo>();
-  let lastText = "";
+  let lastContainers: string | null = null;
   let connection: EngineConnection | null = null;
   const stopTimeout = timeouts.start(timeoutMs, () => {
     connection?.abort(new EngineError({ reason: "timeout", afterMs: timeoutMs }));
@@ -192,17 +192,17 @@ async function list(
       }
       checkStatus(answer, callName(call));
       const text = new TextDecoder().decode(answer.body);
-      // Both lists of containers are alike where the prefix covers all that have the label.
-      if (text === lastText) continue;
-      lastText = text;
-      const content = parseAnswer(text, callName(call));
       if (call === listNetworks) {
-        networks = readNetworks(content);
+        networks = readNetworks(parseAnswer(text, callName(call)));
         headers = answer.headers;
         continue;
       }
+      // Both lists of containers are alike where the prefix covers all that have the label.
+      if (text === lastContainers) continue;
+      lastContainers = text;
       // Reads a container in both lists only once, to save time.
-      for (const it of readContainers(content, containerById)) containerById.set(it.id, it);
+      const containers = readContainers(parseAnswer(text, callName(call)), containerById);
+      for (const it of containers) containerById.set(it.id, it);
     }
     return { headers, networks, containers: [...containerById.values()] };
   } finally {

@@ -281,6 +281,18 @@ Deno.test("observe() asks again where an answer ends the connection", () =>
     }
   }));
 
+Deno.test("observe() rejects an answer without a list", () =>
+  withEngine(async ({ socketPath }) => {
+    const socket = `${socketPath}.scripted`;
+    const empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    const list = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+    for (const [text, call] of [[empty, "networks"], [list + empty, "containers/json"]]) {
+      await using _script = scriptSocket(socket, [{ text: text + empty + empty }]);
+      const message = await failure(socket);
+      assert.ok(message.startsWith(`GET /${call} was answered with invalid JSON`), message);
+    }
+  }));
+
 Deno.test("observe() has a timeout for each call", () =>
   withEngine(async ({ socketPath }) => {
     const socket = `${socketPath}.scripted`;
