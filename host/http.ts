@@ -68,6 +68,8 @@ const decoder = new TextDecoder("latin1");
 const protocol = "HTTP/1.";
 /** Limit for the line before a chunk: its size, and extensions, which engines do not send. */
 const maximumLineBytes = 1024;
+/** How many informational answers (1xx) may precede an answer: each takes processor time. */
+const maximumInformational = 8;
 
 /** Status and headers of an answer. */
 export interface ResponseHead {
@@ -126,12 +128,13 @@ export class ResponseReader {
 
   /** Reads the head of an answer, after informational ones (1xx). Throws like `next()`. */
   async readHead(): Promise<ResponseHead> {
-    for (;;) {
+    for (let informational = 0; informational <= maximumInformational; informational++) {
       const head = parseHead(await this.#readUntil("\r\n\r\n", this.#maximumHeadBytes, protocol));
       if (head.status < 200) continue;
       this.#onHead(head.status);
       return head;
     }
+    throw malformed("only informational answers");
   }
 
   /** Reads the body that follows a head to the end of `body`. Throws like `next()`. */

@@ -205,6 +205,7 @@ Deno.test("ResponseReader.next() rejects a size that is announced too large", as
 Deno.test("ResponseReader.next() rejects what never ends", async () => {
   const endless = [
     ["", "x"],
+    ["", "HTTP/1.1 100 Continue\r\n\r\n"],
     [head, "X: y\r\n"],
     [chunkedHead, "1"],
     [chunkedHead, "1\r\nx\r\n"],
