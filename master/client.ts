@@ -189,6 +189,7 @@ class MasterConnection {
     this.#isBusy = true;
     this.#hasReply = false;
     try {
+      signal.throwIfAborted();
       const length = new TextEncoder().encode(body).length;
       const head = `POST ${path} HTTP/1.1\r\n${this.#fixedHeaders}content-length: ${length}`;
       this.#socket.write(`${head}\r\n\r\n${body}`);

@@ -10,7 +10,7 @@ import {
   TestClient,
 } from "../tests/support/master_setup.ts";
 import type { MasterAnswer, TlsMaster } from "../tests/support/tls_master.ts";
-import { parseRetryAfter } from "./client.ts";
+import { MasterClient, parseRetryAfter } from "./client.ts";
 
 const now = Date.parse("2026-11-22T10:00:00Z");
 
@@ -206,6 +206,18 @@ onMaster.test(
     assert.equal(master.heartbeatCount, 1);
   },
 );
+
+onMaster.test("MasterClient.post() sends nothing if aborted while connecting", async (master) => {
+  const controller = new AbortController();
+  // Used when TLS is connected.
+  const abort = () => (controller.abort(new Error("the agent is stopping")), "decnet-agent/test");
+  const address = { host: "127.0.0.1", port: master.port, name: "master.test", fingerprint: null };
+  const client = new MasterClient(address, { toString: abort } as string);
+  const { signal } = controller;
+  const posted = client.post("/swarm/heartbeat", "{}", await certificatesOf("worker-1"), signal);
+  await assert.rejects(posted, /: the agent is stopping$/);
+  assert.equal(master.heartbeatCount, 0);
+});
 
 /** Starts a master whose answer to each heartbeat, counted from 1, the test gives. */
 async function startCustom(
