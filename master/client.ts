@@ -208,6 +208,11 @@ class MasterConnection {
     const head = await this.#answers.readHead();
     const body = new BodyBuffer(maximumBodyBytes);
     const isWhole = await this.#answers.readBody(head, body).then(() => true, () => false);
+    // Nothing is read yet of a body that is announced too large.
+    if (!isWhole && body.length === 0) {
+      const count = await this.#answers.readRest(body.room(maximumBodyBytes)).catch(() => null);
+      body.count(count ?? 0);
+    }
     signal.throwIfAborted();
     const isOver = this.#received.length === 0 && this.#answers.unreadBytes === 0;
     this.#isUsed = true;

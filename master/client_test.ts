@@ -182,6 +182,15 @@ onMaster.test("MasterClient.post() keeps 200 characters of an answer", async (ma
   }
 });
 
+onMaster.test("MasterClient.post() keeps the start of a long answer", async (master, client) => {
+  const body = "why ".repeat(25_000);
+  for (const headers of [{ "content-length": `${body.length}` }, {}]) {
+    master.answer = { status: 422, body, headers };
+    const { status, text } = await client.post();
+    assert.deepEqual([status, text], [422, body.slice(0, 200)]);
+  }
+});
+
 onMaster.test("MasterClient.post() returns the status of a cut answer", async (master, client) => {
   // On a kept connection first, and then on new ones.
   for (const status of [204, 503, 200, 403]) {
