@@ -214,7 +214,9 @@ class MasterConnection {
       body.count(count ?? 0);
     }
     signal.throwIfAborted();
-    const isOver = this.#received.length === 0 && this.#answers.unreadBytes === 0;
+    // A reply may come before the request is sent whole.
+    const isOver = this.#received.length === 0 && this.#answers.unreadBytes === 0 &&
+      this.#socket.writableLength === 0;
     this.#isUsed = true;
     if (!isWhole || head.isLast || !isOver) this.close();
     const text = new TextDecoder().decode(body.bytes()).slice(0, keptReplyLength).toWellFormed();

@@ -345,6 +345,19 @@ Deno.test("MasterClient.post() reads no answer that came before its request", as
   assert.equal((await client.post()).status, 403);
 });
 
+onMaster.test(
+  "MasterClient.post() keeps no connection on which it still sends",
+  async (master, client) => {
+    const answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+    master["server"].removeAllListeners("secureConnection")
+      .on("secureConnection", (socket) => socket.once("data", () => socket.pause().write(answer)));
+    const body = JSON.stringify("x".repeat(16_000_000));
+    for (let times = 0; times < 2; times++) {
+      assert.equal((await client.post({ body, timeoutMs: 2_000 })).status, 413);
+    }
+  },
+);
+
 Deno.test("MasterClient.post() says that an answer is not HTTP, or cut", async () => {
   const cases: [answer: string, words: RegExp][] = [
     ["SSH-2.0-OpenSSH_9.2\r\n", /: its answer is not HTTP; see swarmctl-port$/],
