@@ -147,7 +147,6 @@ export class ResponseReader {
       await this.#copyChunks(body);
     } else if (length !== undefined) {
       if (!/^\d{1,15}$/.test(length)) throw malformed(`content length ${length}`);
-      body.checkRoom(Number(length));
       await this.#copy(Number(length), body);
     } else {
       while (this.#end > this.#start || await this.#fill()) {
@@ -171,7 +170,6 @@ export class ResponseReader {
       const digits = /^([0-9a-fA-F]{1,8})(?:$|[ \t;])/.exec(line)?.[1];
       if (digits === undefined) throw malformed("a chunk without a size");
       size = parseInt(digits, 16);
-      body.checkRoom(size);
       await this.#copy(size, body);
       // An engine sends no trailers after the last one, either.
       const rest = await this.#readUntil("\r\n", maximumLineBytes);
@@ -180,6 +178,7 @@ export class ResponseReader {
   }
 
   async #copy(length: number, body: BodyBuffer): Promise<void> {
+    body.checkRoom(length);
     for (let left = length; left > 0;) {
       if (this.#start === this.#end && left > this.#buffer.length) {
         // Through the buffer, what is larger would be copied twice.
@@ -202,7 +201,9 @@ export class ResponseReader {
     for (let text = "";;) {
       const end = Math.min(this.#end, this.#start + limit + mark.length);
       text += decoder.decode(this.#buffer.subarray(this.#start + text.length, end));
-      if (!start.startsWith(text.slice(0, start.length))) throw notHttp();
+      if (!start.startsWith(text.slice(0, start.length))) {
+        throw new HttpError({ reason: "not-http" });
+      }
       const at = text.indexOf(mark);
       if (at >= 0) {
         this.#start += at + mark.length;
@@ -233,7 +234,7 @@ export class ResponseReader {
 function parseHead(text: string): ResponseHead {
   const [statusLine, ...headerLines] = text.split("\r\n");
   const [, minor, digits] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(statusLine!) ?? [];
-  if (digits === undefined) throw notHttp();
+  if (digits === undefined) throw new HttpError({ reason: "not-http" });
   const status = Number(digits);
   const fields = headerLines.map(parseHeader);
   const headers = new Map(fields);
@@ -253,10 +254,6 @@ function parseHeader(line: string): [string, string] {
   const colon = line.indexOf(":");
   if (colon < 1) throw malformed("a header without a name");
   return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-}
-
-function notHttp(): HttpError {
-  return new HttpError({ reason: "not-http" });
 }
 
 function malformed(detail: string): HttpError {

@@ -1,5 +1,5 @@
 import type { TLSSocket } from "node:tls";
-import { BodyBuffer, type ReadBytes, ResponseReader } from "../host/http.ts";
+import { BodyBuffer, ResponseReader } from "../host/http.ts";
 import { hostAndPort } from "../host/log.ts";
 import type { StepLimits } from "../host/process.ts";
 import { TimeoutSet } from "../host/timeouts.ts";
@@ -34,19 +34,13 @@ export interface MasterReply {
   readonly text: string;
 }
 
-/** One request; sent a second time when the kept connection turns out to be closed. */
-interface Exchange {
+interface MasterRequest {
   readonly path: string;
   readonly body: string;
-  readonly certificates: Certificates;
   readonly signal: AbortSignal;
-  /** When the time limits began, as `performance.now()`. */
-  readonly startedAt: number;
-  readonly connectTimeoutMs: number;
-  readonly timeoutMs: number;
 }
 
-/** Sends JSON to the master over mutual TLS, on one connection that is kept between requests. */
+/** Sends JSON to the master over mutual TLS, one request at a time, on a connection that is kept. */
 export class MasterClient {
   /** The connection between two requests. */
   #kept: MasterConnection | null = null;
@@ -67,26 +61,39 @@ export class MasterClient {
     signal: AbortSignal,
     { connectTimeoutMs = 5_000, timeoutMs = 10_000 } = {},
   ): Promise<MasterReply> {
-    const startedAt = performance.now();
-    const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
     // A kept connection may outlast the master's certificate.
     const isUntrusted = this.#kept &&
       masterFailure(this.#kept.chain, this.address, certificates.authority);
     if (certificates !== this.#certificates || isUntrusted) this.close();
     this.#certificates = certificates;
+    const ended = new AbortController();
+    const startTimer = (ms: number, reason: "no-connection" | "no-reply") => {
+      const late = new ConnectionError(reason, `${ms / 1000} s`);
+      return this.#timeouts.start(ms, () => ended.abort(late));
+    };
+    const stopAnswering = startTimer(timeoutMs, "no-reply");
+    const abort = () => ended.abort(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    const connect = async () => {
+      const stopConnecting = startTimer(connectTimeoutMs, "no-connection");
+      const limits = { timeoutMs, signal: ended.signal };
+      return await this.#connect(certificates, stopConnecting, limits).finally(stopConnecting);
+    };
     try {
-      const reply = await this.#exchange(exchange).catch((error) => {
-        // The master or a firewall closed the idle connection: try once on a new one.
-        if (!(error instanceof StaleConnection)) throw error;
-        return this.#exchange(exchange);
-      });
+      signal.throwIfAborted();
+      const request = { path, body, signal: ended.signal };
+      const reply = await this.#postOnKept(request) ?? await this.#postOn(await connect(), request);
       this.#count(reply.status >= 200 && reply.status < 300);
       return reply;
     } catch (error) {
       this.#count(false);
-      const cause = error instanceof TrustError ? error : connectionError(error);
+      const reason = ended.signal.aborted ? ended.signal.reason : error;
+      const cause = reason instanceof TrustError ? reason : connectionError(reason);
       const where = hostAndPort(this.address);
       throw new Error(`Cannot reach the master at ${where}: ${cause.message}`, { cause });
+    } finally {
+      stopAnswering();
+      signal.removeEventListener("abort", abort);
     }
   }
 
@@ -101,38 +108,22 @@ export class MasterClient {
     if (this.#failures % failuresToReconnect === 0 && !success) this.close();
   }
 
-  async #exchange(
-    { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs }: Exchange,
-  ): Promise<MasterReply> {
-    const ended = new AbortController();
-    const elapsedMs = performance.now() - startedAt;
-    const startTimer = (ms: number, reason: "no-connection" | "no-reply") => {
-      const late = new ConnectionError(reason, `${ms / 1000} s`);
-      return this.#timeouts.start(ms - elapsedMs, () => ended.abort(late));
-    };
-    const stopConnecting = startTimer(connectTimeoutMs, "no-connection");
-    const stopAnswering = startTimer(timeoutMs, "no-reply");
-    const abort = () => ended.abort(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      signal.throwIfAborted();
-      const limits = { timeoutMs, signal: ended.signal };
-      const kept = this.#kept;
-      this.#kept = null;
-      const connection = kept?.isOpen
-        ? kept
-        : await this.#connect(certificates, stopConnecting, limits);
-      stopConnecting();
-      const reply = await connection.post(path, body, ended.signal);
-      if (connection.isOpen) this.#kept = connection;
-      return reply;
-    } catch (error) {
-      throw ended.signal.aborted ? ended.signal.reason : error;
-    } finally {
-      stopConnecting();
-      stopAnswering();
-      signal.removeEventListener("abort", abort);
-    }
+  /** Returns null where there is no kept connection, or the master or a firewall has closed it. */
+  async #postOnKept(request: MasterRequest): Promise<MasterReply | null> {
+    const kept = this.#kept;
+    this.#kept = null;
+    if (!kept?.isOpen) return null;
+    return await this.#postOn(kept, request).catch((error) => {
+      if (error instanceof StaleConnection) return null;
+      throw error;
+    });
+  }
+
+  /** Posts a request, and keeps the connection if it stays open. */
+  async #postOn(connection: MasterConnection, request: MasterRequest): Promise<MasterReply> {
+    const reply = await connection.post(request);
+    if (connection.isOpen) this.#kept = connection;
+    return reply;
   }
 
   /** Opens a connection; calls `onTcp` once TCP is connected. */
@@ -158,7 +149,7 @@ class MasterConnection {
   /** Ends the wait for more bytes. */
   #wake = () => {};
   #isBusy = false;
-  /** Whether there has been a reply, and whether that to the current request has begun. */
+  /** Whether there has been a whole reply, and whether that to the current request has begun. */
   #isUsed = false;
   #hasReply = false;
 
@@ -166,7 +157,7 @@ class MasterConnection {
     this.#socket = socket;
     this.#fixedHeaders = `host: ${host}\r\nuser-agent: ${userAgent}\r\n` +
       "content-type: application/json\r\n";
-    const read: ReadBytes = (into) => this.#read(into);
+    const read = (into: Uint8Array) => this.#read(into);
     this.#answers = new ResponseReader(read, maximumBodyBytes, maximumHeadBytes);
     this.chain = chainOf(() => socket.getPeerCertificate(true));
     socket.on("data", (bytes) => this.#receive(bytes))
@@ -183,7 +174,7 @@ class MasterConnection {
    * Sends a request and returns its reply; then the connection may be closed. Throws why it was closed
    * before, the reason of `signal`, `HttpError`, or `StaleConnection` if it can be sent on another.
    */
-  async post(path: string, body: string, signal: AbortSignal): Promise<MasterReply> {
+  async post({ path, body, signal }: MasterRequest): Promise<MasterReply> {
     const abort = () => this.close(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     this.#isBusy = true;
