@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
 import {
@@ -273,6 +274,26 @@ for (const [size, body] of Object.entries(bodies)) {
     assert.equal(master.heartbeatCount, 3);
   });
 }
+
+Deno.test("MasterClient.post() has time to connect after a late break", async () => {
+  await using master = await startCustom((heartbeat, { socket }, response) => {
+    if (heartbeat === 2) setTimeout(() => socket.destroy(), 500);
+    else response.writeHead(204).end();
+  });
+  using client = TestClient.to(master);
+  await client.post();
+  const { lookup } = dns.promises;
+  const late = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    return [{ address: "127.0.0.1", family: 4 }];
+  };
+  dns.promises.lookup = late as unknown as typeof lookup;
+  try {
+    assert.equal((await client.post({ connectTimeoutMs: 700 })).status, 204);
+  } finally {
+    dns.promises.lookup = lookup;
+  }
+});
 
 Deno.test("MasterClient.post() sends nothing again on a new connection", async () => {
   await using master = await startCustom((_heartbeat, { socket }) => socket.destroy());
