@@ -136,15 +136,11 @@ Deno.test("M23 MasterClient.post() verifies a kept connection's master again", a
 });
 
 onMaster.test(
-  "M5 MasterClient.post() returns any answer, and follows no redirect",
+  "M5 MasterClient.post() returns any answer",
   async (master, client) => {
     const date = "Sun, 22 Nov 2026 10:00:00 GMT";
     const cases: [answer: MasterAnswer & { status: number }, retryAfter?: string][] = [
       ...[204, 403, 422].map((status): [{ status: number }] => [{ status }]),
-      // It follows no redirect.
-      ...[301, 302, 303, 308].map((status): [{ status: number }] => [
-        { status, headers: { location: "https://127.0.0.1:1/" } } as { status: number },
-      ]),
       [{ status: 200, body: "thanks" }],
       [{ status: 400, body: "{}" }],
       [{ status: 404, body: "é😀" }],
@@ -174,21 +170,15 @@ Deno.test("M5 MasterClient.post() does not follow a redirect", async () => {
 });
 
 onMaster.test("MasterClient.post() keeps 200 characters of an answer", async (master, client) => {
-  for (const body of ["x".repeat(300), "é".repeat(300), `${"x".repeat(199)}😀😀`]) {
-    master.answer = { status: 500, body };
+  const bodies = ["x".repeat(300), "é".repeat(300), "why ".repeat(25_000)]
+    .concat(`${"x".repeat(199)}😀😀`);
+  for (const body of bodies) {
+    const headers = { "content-length": `${new TextEncoder().encode(body).length}` };
+    master.answer = { status: 500, body, headers };
     const { text } = await client.post();
     assert.equal(text.length, 200);
     assert.ok(text.isWellFormed());
     assert.equal(text.slice(0, 199), body.slice(0, 199));
-  }
-});
-
-onMaster.test("MasterClient.post() keeps the start of a long answer", async (master, client) => {
-  const body = "why ".repeat(25_000);
-  for (const headers of [{ "content-length": `${body.length}` }, {}]) {
-    master.answer = { status: 422, body, headers };
-    const { status, text } = await client.post();
-    assert.deepEqual([status, text], [422, body.slice(0, 200)]);
   }
 });
 
@@ -283,11 +273,10 @@ Deno.test("MasterClient.post() has time to connect after a late break", async ()
   using client = TestClient.to(master);
   await client.post();
   const { lookup } = dns.promises;
-  const late = async () => {
+  dns.promises.lookup = (async () => {
     await new Promise((resolve) => setTimeout(resolve, 400));
     return [{ address: "127.0.0.1", family: 4 }];
-  };
-  dns.promises.lookup = late as unknown as typeof lookup;
+  }) as unknown as typeof lookup;
   try {
     assert.equal((await client.post({ connectTimeoutMs: 700 })).status, 204);
   } finally {
