@@ -1,7 +1,7 @@
 /** Longest single wait, in milliseconds. */
 const stepMs = 250;
-/** A wait this much too long means that the process was stopped meanwhile, in milliseconds. */
-const frozenMs = 1_000;
+/** A wait this much too long means that the process was stopped or busy, in milliseconds. */
+const frozenMs = 100;
 
 /**
  * Timeouts that can be stopped. Uses `AbortSignal.timeout`, as the first `setTimeout` adds 6 ms to the
