@@ -22,6 +22,8 @@ const maximumHeadBytes = 16 * 1024;
 const maximumBodyBytes = 64 * 1024;
 /** How much of a reply is kept, in characters. */
 const keptReplyLength = 200;
+/** After so long without traffic, the kernel probes: firewalls forget idle connections. */
+const keepAliveMs = 30_000;
 /** After so many failures in a row the client reconnects. */
 const failuresToReconnect = 2;
 
@@ -160,7 +162,8 @@ class MasterConnection {
     const read = (into: Uint8Array) => this.#read(into);
     this.#answers = new ResponseReader(read, maximumBodyBytes, maximumHeadBytes);
     this.chain = chainOf(() => socket.getPeerCertificate(true));
-    socket.on("data", (bytes) => this.#receive(bytes))
+    socket.setKeepAlive(true, keepAliveMs)
+      .on("data", (bytes) => this.#receive(bytes))
       .on("error", (error) => this.close(error))
       .on("end", () => this.close())
       .on("close", () => this.close());

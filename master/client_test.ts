@@ -90,6 +90,18 @@ Deno.test("MasterClient.post() trusts a restarted master no more than a new one"
   }
 });
 
+onMaster.test("MasterClient.post() keeps an idle connection alive", async (master, client) => {
+  let address = "";
+  master["server"].once("secureConnection", ({ remotePort = 0 }: TLSSocket) => {
+    address = `0100007F:${remotePort.toString(16).toUpperCase().padStart(4, "0")}`;
+  });
+  await client.post();
+  const timer = Deno.readTextFileSync("/proc/net/tcp").split("\n")
+    .map((line) => line.trim().split(/\s+/)).find(([, local]) => local === address)?.[5];
+  // The kernel's number for its timer of probes.
+  assert.match(`${timer}`, /^02:/);
+});
+
 onMaster.test("MasterClient.post() reconnects for a new certificate", async (master, client) => {
   const [old, renewed] = [await certificatesOf("old"), await certificatesOf("renewed")];
   for (const certificates of [old, old, renewed, renewed]) await client.post({ certificates });
