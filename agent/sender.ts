@@ -1,7 +1,7 @@
 import { hostAndPort, timeOf } from "../host/log.ts";
 import { CertificateFolder, type Certificates } from "../master/certificates.ts";
 import { MasterClient, type MasterReply, parseRetryAfter } from "../master/client.ts";
-import { type MasterAddress } from "../master/connection.ts";
+import type { MasterAddress } from "../master/connection.ts";
 
 /** Certificates that expire within this time bring a warning, in milliseconds. */
 const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;

@@ -9,7 +9,7 @@ import {
 } from "../store/file.ts";
 import { describeRefusedPush, readRefusedPush, type RefusedPush } from "../store/history.ts";
 import { findDamage } from "../store/recovery.ts";
-import { type AppliedTopology } from "../store/row.ts";
+import type { AppliedTopology } from "../store/row.ts";
 import { readRow } from "../store/topology_store.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { readRunningAgent } from "./service.ts";
