@@ -32,12 +32,12 @@ export class BodyBuffer {
 
   /** Copies `part` to the end. Throws as `checkRoom()`. */
   append(part: Uint8Array): void {
-    this.room(part.length).set(part);
-    this.count(part.length);
+    this.reserve(part.length).set(part);
+    this.commit(part.length);
   }
 
-  /** Returns the room for the next `more` bytes, which `count()` adds. Throws as `checkRoom()`. */
-  room(more: number): Uint8Array<ArrayBuffer> {
+  /** Returns where the next `more` bytes are to be written. Throws as `checkRoom()`. */
+  reserve(more: number): Uint8Array<ArrayBuffer> {
     this.checkRoom(more);
     const needed = this.#length + more;
     if (needed > this.#bytes.length) {
@@ -48,8 +48,8 @@ export class BodyBuffer {
     return this.#bytes.subarray(this.#length, needed);
   }
 
-  /** Adds so many bytes that were written into the room. */
-  count(written: number): void {
+  /** Appends the first bytes of what was reserved, so many as were written. */
+  commit(written: number): void {
     this.#length += written;
   }
 
@@ -182,9 +182,9 @@ export class ResponseReader {
     for (let left = length; left > 0;) {
       if (this.#start === this.#end && left > this.#buffer.length) {
         // Through the buffer, what is larger would be copied twice.
-        const count = await this.#readBytes(body.room(left));
+        const count = await this.#readBytes(body.reserve(left));
         if (count === null) throw new HttpError({ reason: "answer-cut" });
-        body.count(count);
+        body.commit(count);
         left -= count;
         continue;
       }

@@ -53,8 +53,8 @@ export class MasterClient {
   constructor(readonly address: MasterAddress, readonly userAgent: string) {}
 
   /**
-   * Posts `body` and returns the reply, whatever its status. The first limit ends with the TCP connection.
-   * Throws `Error` for an operator without a reply; its cause is a `ConnectionError` or a `TrustError`.
+   * Posts `body` and returns the reply, whatever its status. `connectTimeoutMs` is for TCP alone. Throws
+   * `Error` for an operator without a reply; its cause is a `ConnectionError` or a `TrustError`.
    */
   async post(
     path: string,
@@ -204,8 +204,8 @@ class MasterConnection {
     const isWhole = await this.#answers.readBody(head, body).then(() => true, () => false);
     // Nothing is read yet of a body that is announced too large.
     if (!isWhole && body.length === 0) {
-      const count = await this.#answers.readRest(body.room(maximumBodyBytes)).catch(() => null);
-      body.count(count ?? 0);
+      const count = await this.#answers.readRest(body.reserve(maximumBodyBytes)).catch(() => null);
+      body.commit(count ?? 0);
     }
     signal.throwIfAborted();
     // A reply may come before the request is sent whole.

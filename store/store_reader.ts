@@ -71,7 +71,7 @@ export class StoreReader {
 
   /** Returns the row of the file that is at the path now. Throws what SQLite says, or `CorruptStoreError`. */
   async current(signal: AbortSignal): Promise<AppliedTopology | null> {
-    // Loaded late: in a check, it takes 2 ms that the engine needs for its answer.
+    // Loaded late: it takes 2 ms, in which the engine works on its answer.
     const { DatabaseSync } = await import("node:sqlite");
     return await retryWhileLocked(() => this.#read(DatabaseSync), signal);
   }

@@ -340,9 +340,9 @@ async function addDigests<T extends PlannedNetwork | PlannedContainer>(
 /** From so many texts on, Node's `hash()` is faster than threads, although it takes 25 ms to load. */
 const manyTexts = 4_000;
 
-/** Returns SHA-256 of texts, in lower-case hex; `count` includes the texts of further calls. */
-async function sha256OfAll(texts: readonly string[], count: number): Promise<string[]> {
-  if (count >= manyTexts) {
+/** Returns SHA-256 of texts, in lower-case hex; `total` is the number of texts in all calls. */
+async function sha256OfAll(texts: readonly string[], total: number): Promise<string[]> {
+  if (total >= manyTexts) {
     const { hash } = await import("node:crypto");
     return texts.map((text) => hash("sha256", text));
   }
