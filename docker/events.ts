@@ -50,11 +50,11 @@ export const eventFilters: string = JSON.stringify({ type: types, event: actions
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/**
- * Returns whether an event may have changed managed objects; true for a line that cannot be read. The
- * engine cannot tell: its filters combine label and name with "and", and networks have no labels here.
- */
-export function isRelevant(line: string, containerPrefixes: readonly string[]): boolean {
+/** So many ids of containers of others are remembered, then all are forgotten. */
+const maximumForeign = 4_096;
+
+/** Whether an event may have changed managed objects. Remembers containers of others in `foreign`. */
+export function isRelevant(line: string, ours: readonly string[], foreign: Set<unknown>): boolean {
   let event: Fields;
   try {
     event = fields(JSON.parse(line));
@@ -66,11 +66,17 @@ export function isRelevant(line: string, containerPrefixes: readonly string[]): 
   // `health_status: healthy` has its result after the colon. Not every engine applies the filter.
   const verb = Action.split(":")[0]!;
   if (!types.includes(Type) || !actions.includes(verb)) return false;
-  const { name, oldName, ...labels } = fields(fields(Actor).Attributes);
-  if (Type === "network" || typeof name !== "string" || topologyLabel in labels) return true;
+  const { ID, Attributes } = fields(Actor);
+  const { name, oldName, container = ID, ...labels } = fields(Attributes);
+  // An attachment has no name of its container: Docker has its id as an attribute, Podman as the id.
+  if (Type === "network") return !foreign.has(container);
+  if (typeof name !== "string" || topologyLabel in labels) return true;
+  const isOurs = [name, String(oldName)].some((it) => hasPrefix(it.replace(/^\//, ""), ours));
+  if (isOurs) foreign.delete(ID);
+  else if (foreign.size < maximumForeign) foreign.add(ID);
+  else foreign.clear();
   // Podman does not send the old name.
-  if (verb === "rename" && oldName === undefined) return true;
-  return [name, String(oldName)].some((it) => hasPrefix(it.replace(/^\//, ""), containerPrefixes));
+  return isOurs || (verb === "rename" && oldName === undefined);
 }
 
 function fields(value: unknown): Fields {
@@ -91,6 +97,7 @@ interface EventOptions extends Prefixes {
 /** Listens to events until the connection ends or `signal` is aborted; throws `EngineError`. */
 export async function listenToEvents(signal: AbortSignal, options: EventOptions): Promise<never> {
   const { socket, containerPrefixes, log, onOpen, onChange } = options;
+  const foreign = new Set();
   try {
     const connection = await EngineConnection.open(socket, signal, { log });
     try {
@@ -98,7 +105,7 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
       await connection.openStream({ method: "GET", path });
       onOpen();
       await readLines(connection.answers, (line) => {
-        if (line === null || isRelevant(line, containerPrefixes)) onChange();
+        if (line === null || isRelevant(line, containerPrefixes, foreign)) onChange();
       });
       throw new Error("the engine ended the event stream");
     } finally {

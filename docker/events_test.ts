@@ -102,11 +102,12 @@ const cases: [what: string, matters: boolean, line: string][] = [
   ["a created network, without its labels", true, ofNetwork("create", "lan")],
   ["a removed network", true, ofNetwork("destroy", "decnet_t_1_lan")],
   ["a container disconnected from a network", true, ofNetwork("disconnect", "bridge", "7")],
-  [
-    "Podman's connect, with only the container's id",
-    true,
-    '{"Type":"network","Action":"connect","Actor":{"ID":"7","Attributes":{"name":"web"}}}',
-  ],
+  ["one of others disconnected", false, ofNetwork("disconnect", "bridge", "id of shop")],
+  ...["7", "id of shop"].map((id): [string, boolean, string] => [
+    `Podman's connect of ${id}`,
+    id === "7",
+    `{"Type":"network","Action":"connect","Actor":{"ID":"${id}","Attributes":{"name":"web"}}}`,
+  ]),
   ["an image", false, '{"Type":"image","Action":"pull","Actor":{"ID":"x","Attributes":{}}}'],
   [
     "a container without a name",
@@ -119,7 +120,10 @@ const cases: [what: string, matters: boolean, line: string][] = [
 ];
 for (const [what, matters, line] of cases) {
   Deno.test(`isRelevant() is ${matters} for ${what}`, () => {
-    assert.equal(isRelevant(line, prefixes), matters);
+    const foreign = new Set<unknown>();
+    const started = ofContainer("start", "shop");
+    assert.equal(isRelevant(started, prefixes, foreign), false);
+    assert.equal(isRelevant(line, prefixes, foreign), matters);
   });
 }
 

@@ -36,11 +36,7 @@ export interface MasterReply {
   readonly text: string;
 }
 
-interface MasterRequest {
-  readonly path: string;
-  readonly body: string;
-  readonly signal: AbortSignal;
-}
+type MasterRequest = { readonly path: string; readonly body: string; readonly signal: AbortSignal };
 
 /** Sends JSON to the master over mutual TLS, one request at a time, on a connection that is kept. */
 export class MasterClient {
@@ -146,6 +142,7 @@ class MasterConnection {
   readonly chain: Chain | null;
   /** What was received and is not read yet. */
   #received: Uint8Array[] = [];
+  isOpen = true;
   /** Why the connection is closed; null while it is open. */
   #end: { readonly error: Error | null } | null = null;
   /** Ends the wait for more bytes. */
@@ -167,10 +164,6 @@ class MasterConnection {
       .on("error", (error) => this.close(error))
       .on("end", () => this.close())
       .on("close", () => this.close());
-  }
-
-  get isOpen(): boolean {
-    return this.#end === null;
   }
 
   /**
@@ -248,6 +241,7 @@ class MasterConnection {
 
   /** Closes the connection, `error` being the reason; closing it again does nothing. */
   close(error: Error | null = null): void {
+    this.isOpen = false;
     this.#end ??= { error };
     this.#socket.destroy();
     this.#wake();
