@@ -7,9 +7,9 @@
 import { podman } from "../tests/engines/engines.ts";
 import { DockerSandbox } from "../tests/engines/sandbox.ts";
 import { defaultPlanOptions, planDocument } from "../topology/plan.ts";
-import { sandboxTopology } from "./documents.ts";
 import { compileProgram, figure, median, printFigures, printTable } from "./harness.ts";
 import { run, withAgent } from "./harness.ts";
+import { sandboxTopology } from "./sandbox.ts";
 
 const [rounds = "5", deckies = "10"] = Deno.args;
 if (!podman.requirement.isPresent) throw new Error("Podman does not answer at $PODMAN_TEST_SOCKET");

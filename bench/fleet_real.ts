@@ -14,7 +14,7 @@ import { figure, percentile, printFigures, printTable, startStandIn } from "./ha
 import { withAgent } from "./harness.ts";
 import type { MasterCounts } from "./programs/master.ts";
 
-const [agents = 500, intervalSeconds = 10, seconds = 25] = Deno.args.map(Number);
+const [agents = 300, intervalSeconds = 10, seconds = 25] = Deno.args.map(Number);
 /** A start takes a tenth of a second of a processor and more, and what waits too long gives up. */
 const startsPerSecond = 8;
 

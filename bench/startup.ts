@@ -7,9 +7,9 @@
 import { dockerSocket } from "../tests/engines/engines.ts";
 import { DockerSandbox } from "../tests/engines/sandbox.ts";
 import { masterFlags } from "./agent.ts";
-import { sandboxTopology } from "./documents.ts";
 import { compileProgram, figure, measureInTurn, printFigures, printTable } from "./harness.ts";
 import { run, startStandIn, withAgent } from "./harness.ts";
+import { sandboxTopology } from "./sandbox.ts";
 
 const runs = Number(Deno.args[0] ?? 40);
 
