@@ -16,6 +16,9 @@ const pauseMs = 1_000;
 /** Files that list the name servers in use; the first may name only the stub of systemd-resolved. */
 const nameServerFiles = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
+/** Loads what connects to a master, 40 ms, only where there is one. */
+const loadConnection = () => import("../master/connection.ts");
+
 /** Hosts that must stay in reach of this one. */
 export interface Peers {
   readonly master: MasterAddress | null;
@@ -25,10 +28,10 @@ export interface Peers {
 
 /** Collects what no new LAN may take. Throws `Error` when the system does not list interfaces. */
 export async function collectReserved({ master, callerAddress }: Peers): Promise<ReservedRange[]> {
-  // Other commands start faster without it.
-  const { resolveHost } = await import("../master/connection.ts");
   const limits = { timeoutMs: resolveTimeoutMs, signal: new AbortController().signal };
-  const addresses = master ? await resolveHost(master.host, limits).catch(() => []) : [];
+  const addresses = master
+    ? await (await loadConnection()).resolveHost(master.host, limits).catch(() => [])
+    : [];
   return [
     ...interfaceAddresses().flatMap(({ interface: name, cidr }) => reserveInterface(name, cidr)),
     ...addresses.flatMap((it) => reserveAddress(it, "holds the address of the master")),
@@ -83,7 +86,7 @@ export async function prepareNetworkCheck(
 
 /** Whether the master accepts a connection; false once `signal` is aborted. */
 async function isReachable(master: MasterAddress, signal: AbortSignal): Promise<boolean> {
-  const { connectTo } = await import("../master/connection.ts");
+  const { connectTo } = await loadConnection();
   try {
     (await connectTo(master, { timeoutMs: connectTimeoutMs, signal })).destroy();
     return true;
