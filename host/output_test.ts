@@ -51,11 +51,11 @@ Deno.test("OutputWriter.write() ends when nothing is taken for the time", () => 
 
 Deno.test("OutputWriter.write() counts from the last byte, or from the first", () => {
   for (const isRenewed of [true, false]) {
-    // A byte at every third try, each 10 ms after the last: 300 ms for all.
+    // A byte at every third try, each 10 ms after the last: 600 ms for all.
     let fullCount = 0;
     const pipe = new Pipe(1, (it) => it.room = ++fullCount % 3 === 0 ? 1 : 0);
-    const writer = new OutputWriter(pipe, 100);
-    const problem = writer.write("ten bytes.", isRenewed ? undefined : inMs(100));
+    const writer = new OutputWriter(pipe, 500);
+    const problem = writer.write("x".repeat(20), isRenewed ? undefined : inMs(500));
     assert.equal(problem, isRenewed ? null : stuck);
   }
 });
