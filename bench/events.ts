@@ -12,7 +12,7 @@ import { call } from "../tests/support/engine/client.ts";
 import { figure, percentile, printFigures, withAgent } from "./harness.ts";
 import { ListeningAgent } from "./agent.ts";
 
-const kills = Number(Deno.args[0] ?? 100);
+const kills = Number(Deno.args[0] ?? 60);
 const agentCount = Math.min(kills, Number(Deno.args[1] ?? 8));
 const socket = "/var/run/docker.sock";
 /** More than the least time between two early heartbeats. */
