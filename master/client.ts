@@ -110,7 +110,7 @@ export class MasterClient {
   async #postOnKept(request: MasterRequest): Promise<MasterReply | null> {
     const kept = this.#kept;
     this.#kept = null;
-    if (!kept?.isOpen) return null;
+    if (!kept || kept.end) return null;
     return await this.#postOn(kept, request).catch((error) => {
       if (error instanceof StaleConnection) return null;
       throw error;
@@ -120,7 +120,7 @@ export class MasterClient {
   /** Posts a request, and keeps the connection if it stays open. */
   async #postOn(connection: MasterConnection, request: MasterRequest): Promise<MasterReply> {
     const reply = await connection.post(request);
-    if (connection.isOpen) this.#kept = connection;
+    if (!connection.end) this.#kept = connection;
     return reply;
   }
 
@@ -142,9 +142,8 @@ class MasterConnection {
   readonly chain: Chain | null;
   /** What was received and is not read yet. */
   #received: Uint8Array[] = [];
-  isOpen = true;
   /** Why the connection is closed; null while it is open. */
-  #end: { readonly error: Error | null } | null = null;
+  end: { readonly error: Error | null } | null = null;
   /** Ends the wait for more bytes. */
   #wake = () => {};
   #isBusy = false;
@@ -213,7 +212,7 @@ class MasterConnection {
   /** Reads what was received; null at the end. */
   async #read(into: Uint8Array): Promise<number | null> {
     while (this.#received.length === 0) {
-      if (this.#end) return this.#readEnd(this.#end);
+      if (this.end) return this.#readEnd(this.end);
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     const bytes = this.#received[0]!;
@@ -241,8 +240,7 @@ class MasterConnection {
 
   /** Closes the connection, `error` being the reason; closing it again does nothing. */
   close(error: Error | null = null): void {
-    this.isOpen = false;
-    this.#end ??= { error };
+    this.end ??= { error };
     this.#socket.destroy();
     this.#wake();
   }
