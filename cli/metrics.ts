@@ -3,6 +3,7 @@ import type { SendResult } from "../agent/sender.ts";
 import { type Log, sanitizeLine } from "../host/log.ts";
 import { replaceTextFile } from "../host/new_file.ts";
 import type { LogStatus } from "../logs/status.ts";
+import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";
 
 /** What a running agent remembers; a single check has no history. */
@@ -78,9 +79,9 @@ export function metricsText(
       [[{ version: engine.version ?? "", api_version: engine.apiVersion ?? "" }, 1]],
     networks: listed && listed.bridges.length,
     containers: listed && listed.containers.length,
-    // The list of the kinds would be a further file that a check loads.
-    drift_objects: Object.entries(drift)
-      .flatMap(([kind, objects]) => Array.isArray(objects) ? [[{ kind }, objects.length]] : []),
+    drift_objects: drift.state === "unknown"
+      ? null
+      : driftKinds.map((kind) => [{ kind }, drift[kind].length]),
     store_state: storeStates.map((state) => [{ state }, Number(store.kind === state)]),
     topology_error: store.kind === "unreadable" ? null : (applied?.lastError ?? null) !== null,
     topology_applied_timestamp_seconds: applied && applied.appliedAt > 0 ? applied.appliedAt : null,

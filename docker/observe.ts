@@ -1,4 +1,3 @@
-import { TimeoutSet } from "../host/timeouts.ts";
 import {
   type ContainerInfo,
   type Inventory,
@@ -8,6 +7,7 @@ import {
 } from "../topology/inventory.ts";
 import type { HttpResponse } from "../host/http.ts";
 import type { Log } from "../host/log.ts";
+import { TimeoutSet } from "../host/timeouts.ts";
 import type { Port } from "../topology/services.ts";
 import { compareCodePoints } from "../topology/json.ts";
 import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
