@@ -10,7 +10,7 @@ const maximumConfigBytes = 2 ** 20;
 const maximumInputBytes = 64 * 2 ** 20;
 
 /** Returns what `work` returns for a file; null when the file is absent. */
-function unlessAbsent<T>(work: () => T): T | null {
+export function unlessAbsent<T>(work: () => T): T | null {
   try {
     return work();
   } catch (error) {

@@ -1,5 +1,4 @@
-import fs from "node:fs";
-import { folderOf, forbiddenPath } from "./files.ts";
+import { folderOf, forbiddenPath, unlessAbsent } from "./files.ts";
 
 /**
  * Creates a file for the owner alone; returns false when anything is at the path, also a link. A file
@@ -9,29 +8,33 @@ import { folderOf, forbiddenPath } from "./files.ts";
 export function createPrivateFile(path: string, text = ""): boolean {
   let created: Deno.FileInfo;
   try {
-    const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-    try {
-      file.writeSync(new TextEncoder().encode(text));
-      created = file.statSync();
-    } finally {
-      file.close();
-    }
+    created = createFile(path, text, 0o600);
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
   }
   const { uid, gid } = Deno.statSync(folderOf(path));
   if (Deno.uid() === 0 && uid !== 0) {
-    withDescriptor(path, created, (descriptor) => changeOwner(descriptor, uid!, gid!));
+    changeByDescriptor(path, created, ({ fchownSync }, descriptor) => {
+      try {
+        fchownSync(descriptor, uid!, gid!);
+      } catch {
+        // Root of a container, or on a network file system, may not; the file then stays its own.
+      }
+    });
   }
   return true;
 }
 
-function changeOwner(descriptor: number, uid: number, gid: number): void {
+/** Creates a file; follows no link, which another user with access to the folder could put there. */
+function createFile(path: string, text: string, mode: number): Deno.FileInfo {
+  const file = Deno.openSync(path, { write: true, createNew: true, mode });
   try {
-    fs.fchownSync(descriptor, uid, gid);
-  } catch {
-    // Root of a container, or on a network file system, may not; the file then stays its own.
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    return file.statSync();
+  } finally {
+    file.close();
   }
 }
 
@@ -46,13 +49,14 @@ export function replacePrivateFile(path: string, text: string): void {
 function replaceFile(path: string, create: (temporary: string) => void): void {
   // Two processes may write at once. Collectors of metrics ignore names with this ending.
   const temporary = `${path}.${Deno.pid}.tmp`;
+  const removeTemporary = () => unlessAbsent(() => Deno.removeSync(temporary));
   // A killed process with the same id may have left it.
-  fs.rmSync(temporary, { force: true });
+  removeTemporary();
   try {
     create(temporary);
-    fs.renameSync(temporary, path);
+    Deno.renameSync(temporary, path);
   } finally {
-    fs.rmSync(temporary, { force: true });
+    removeTemporary();
   }
 }
 
@@ -62,26 +66,17 @@ function replaceFile(path: string, create: (temporary: string) => void): void {
  */
 export function replaceTextFile(path: string, text: string): string | null {
   try {
-    const present = fs.statSync(path, { throwIfNoEntry: false });
-    if (present?.isDirectory()) throw new Error("it is a folder; name a file in it");
-    if (present && !present.isFile()) throw new Error("it is no regular file; name another one");
-    replaceFile(path, (temporary) => createTextFile(temporary, text));
+    const present = unlessAbsent(() => Deno.statSync(path));
+    if (present?.isDirectory) throw new Error("it is a folder; name a file in it");
+    if (present && !present.isFile) throw new Error("it is no regular file; name another one");
+    replaceFile(path, (temporary) => {
+      const created = createFile(temporary, text, 0o644);
+      // The umask may have removed bits.
+      if ((created.mode! & 0o777) !== 0o644) changeMode(temporary, created, 0o644);
+    });
     return null;
   } catch (error) {
     return `Cannot write ${path}: ${explain(error)}`;
-  }
-}
-
-/** Follows no link, which another user with access to the folder could put there. */
-function createTextFile(path: string, text: string): void {
-  const file = fs.openSync(path, "wx", 0o644);
-  try {
-    // The umask may have removed bits. Deno's own functions set a mode by path only, and at the path
-    // there may be another file by now.
-    fs.fchmodSync(file, 0o644);
-    fs.writeFileSync(file, text);
-  } finally {
-    fs.closeSync(file);
   }
 }
 
@@ -103,24 +98,30 @@ function explain(error: unknown): string {
 
 /** Lets only the owner use the file `present`, which was found at the path. */
 export function makePrivate(path: string, present: Deno.FileInfo): void {
-  withDescriptor(path, present, (descriptor) => fs.fchmodSync(descriptor, 0o600));
+  changeMode(path, present, 0o600);
+}
+
+function changeMode(path: string, present: Deno.FileInfo, mode: number): void {
+  changeByDescriptor(path, present, ({ fchmodSync }, descriptor) => fchmodSync(descriptor, mode));
 }
 
 /**
  * Deno changes modes and owners by path only, and follows links: the folder's user could put a link to
  * another file there at this moment.
  */
-function withDescriptor(
+function changeByDescriptor(
   path: string,
   { dev, ino }: Deno.FileInfo,
-  change: (descriptor: number) => void,
+  change: (fs: typeof import("node:fs"), descriptor: number) => void,
 ): void {
+  // Loaded where it is needed, which is seldom: it takes 40 ms.
+  const fs = globalThis.process.getBuiltinModule("node:fs");
   // A pipe in the file's place would block without O_NONBLOCK.
   const descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
     const found = fs.fstatSync(descriptor);
     if (found.dev !== dev || found.ino !== ino) throw new Error("it was replaced meanwhile");
-    change(descriptor);
+    change(fs, descriptor);
   } finally {
     fs.closeSync(descriptor);
   }
