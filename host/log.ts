@@ -12,6 +12,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Returns a message without what the runtime adds: a number, its own call, and a path that is known. */
+export function systemMessage(error: unknown): string {
+  return messageOf(error).replace(/ \(os error \d+\)(?:: \w+ '.*')?$/s, "");
+}
+
 /** Cuts a text that has more than `maximum` characters; it then ends with `…`. */
 export function shorten(text: string, maximum: number): string {
   return text.length <= maximum ? text : `${text.slice(0, maximum - 1).toWellFormed()}…`;

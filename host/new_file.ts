@@ -1,4 +1,5 @@
-import { folderOf, forbiddenPath, unlessAbsent } from "./files.ts";
+import { folderOf, forbiddenPath, statFile, unlessAbsent } from "./files.ts";
+import { systemMessage } from "./log.ts";
 
 /**
  * Creates a file for the owner alone; returns false when anything is at the path, also a link. A file
@@ -6,36 +7,49 @@ import { folderOf, forbiddenPath, unlessAbsent } from "./files.ts";
  * what a command of root left.
  */
 export function createPrivateFile(path: string, text = ""): boolean {
-  let created: Deno.FileInfo;
+  const { uid, gid } = Deno.statSync(folderOf(path));
+  if (statFile(path)) return false;
   try {
-    created = createFile(path, text, 0o600);
+    if (Deno.uid() === 0 && uid !== 0) createFileOf(uid!, gid!, path, text);
+    else createOwnFile(path, text);
+    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
+    if ((error as { code?: string }).code === "EEXIST") return false;
     throw error;
   }
-  const { uid, gid } = Deno.statSync(folderOf(path));
-  if (Deno.uid() === 0 && uid !== 0) {
-    changeByDescriptor(path, created, ({ fchownSync }, descriptor) => {
-      try {
-        fchownSync(descriptor, uid!, gid!);
-      } catch {
-        // Root of a container, or on a network file system, may not; the file then stays its own.
-      }
-    });
-  }
-  return true;
 }
 
-/** Creates a file; follows no link, which another user with access to the folder could put there. */
-function createFile(path: string, text: string, mode: number): Deno.FileInfo {
-  const file = Deno.openSync(path, { write: true, createNew: true, mode });
+function createOwnFile(path: string, text: string): void {
+  const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
   try {
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    return file.statSync();
   } finally {
     file.close();
   }
+}
+
+function createFileOf(uid: number, gid: number, path: string, text: string): void {
+  const fs = nodeFs();
+  const descriptor = fs.openSync(path, "wx", 0o600);
+  try {
+    try {
+      fs.fchownSync(descriptor, uid, gid);
+    } catch {
+      // Root of a container, or on a network file system, may not; the file then stays its own.
+    }
+    fs.writeFileSync(descriptor, text);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/**
+ * Deno changes the mode or owner of what is there by path only, and follows links, which the folder's
+ * user could put there at this moment. Loaded where it is needed, as it takes 40 ms.
+ */
+function nodeFs(): typeof import("node:fs") {
+  return globalThis.process.getBuiltinModule("node:fs");
 }
 
 /** Replaces a small file by one for the owner alone, in one step. Throws what the system says. */
@@ -69,11 +83,9 @@ export function replaceTextFile(path: string, text: string): string | null {
     const present = unlessAbsent(() => Deno.statSync(path));
     if (present?.isDirectory) throw new Error("it is a folder; name a file in it");
     if (present && !present.isFile) throw new Error("it is no regular file; name another one");
-    replaceFile(path, (temporary) => {
-      const created = createFile(temporary, text, 0o644);
-      // The umask may have removed bits.
-      if ((created.mode! & 0o777) !== 0o644) changeMode(temporary, created, 0o644);
-    });
+    // Sets the mode by descriptor, whatever the umask is (seen in 2.9.4).
+    const options = { createNew: true, mode: 0o644 };
+    replaceFile(path, (temporary) => Deno.writeTextFileSync(temporary, text, options));
     return null;
   } catch (error) {
     return `Cannot write ${path}: ${explain(error)}`;
@@ -87,41 +99,22 @@ const explanations: Record<string, string> = {
   EPERM: "permission denied; let the agent's user write to its folder",
   EROFS: "the file system is read-only; under systemd, ReadWritePaths= must name its folder",
   ENOSPC: "no space is left; free some there",
-  EDQUOT: "no space is left; free some there",
 };
 
 function explain(error: unknown): string {
   if (error instanceof Deno.errors.NotCapable) return `${forbiddenPath}; name another one`;
-  const { code = "", message } = error as Error & { code?: string };
-  return explanations[code] ?? message;
+  return explanations[(error as { code?: string }).code ?? ""] ?? systemMessage(error);
 }
 
 /** Lets only the owner use the file `present`, which was found at the path. */
-export function makePrivate(path: string, present: Deno.FileInfo): void {
-  changeMode(path, present, 0o600);
-}
-
-function changeMode(path: string, present: Deno.FileInfo, mode: number): void {
-  changeByDescriptor(path, present, ({ fchmodSync }, descriptor) => fchmodSync(descriptor, mode));
-}
-
-/**
- * Deno changes modes and owners by path only, and follows links: the folder's user could put a link to
- * another file there at this moment.
- */
-function changeByDescriptor(
-  path: string,
-  { dev, ino }: Deno.FileInfo,
-  change: (fs: typeof import("node:fs"), descriptor: number) => void,
-): void {
-  // Loaded where it is needed, which is seldom: it takes 40 ms.
-  const fs = globalThis.process.getBuiltinModule("node:fs");
+export function makePrivate(path: string, { dev, ino }: Deno.FileInfo): void {
+  const fs = nodeFs();
   // A pipe in the file's place would block without O_NONBLOCK.
   const descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
     const found = fs.fstatSync(descriptor);
     if (found.dev !== dev || found.ino !== ino) throw new Error("it was replaced meanwhile");
-    change(fs, descriptor);
+    fs.fchmodSync(descriptor, 0o600);
   } finally {
     fs.closeSync(descriptor);
   }

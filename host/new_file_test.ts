@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
+import { mounts, outputOf } from "../tests/support/requirements.ts";
 import { replaceTextFile } from "./new_file.ts";
 
 const permissions = (path: string) => Deno.statSync(path).mode! & 0o7777;
@@ -52,7 +53,7 @@ Deno.test("replaceTextFile() reports why it cannot, and leaves nothing", () => {
     ["/dev/null", /: it is no regular file; name another one$/],
     [`${folder.path}/absent/a`, /: its folder does not exist; make it$/],
     [`${folder.path}/file/a`, /: a part of its path is not a folder$/],
-    [`${folder.path}/${long}`, /: File name too long /],
+    [`${folder.path}/${long}`, /: File name too long$/],
     ["/proc/a.prom", /: /],
   ];
   for (const [path, message] of cases) {
@@ -71,4 +72,14 @@ Deno.test("replaceTextFile() writes to no device behind a link", () => {
   Deno.symlinkSync("/dev/full", `${folder.path}/a.prom`);
   assert.match(replaceTextFile(`${folder.path}/a.prom`, "x") ?? "", /no regular file/);
   assert.ok(Deno.lstatSync(`${folder.path}/a.prom`).isSymlink);
+});
+
+mounts.test("replacePrivateFile() keeps the old file on a full disk", async () => {
+  using folder = new TemporaryFolder();
+  const program = `import { replacePrivateFile } from "${import.meta.resolve("./new_file.ts")}";
+    for (const size of [3, 200_000]) try { replacePrivateFile("a", "x".repeat(size)); } catch {}
+    console.log(Deno.statSync("a").size, ...[...Deno.readDirSync(".")].map((it) => it.name));`;
+  const shell = 'mount -t tmpfs -o size=64k none "$0" && cd "$0" && exec "$1" eval "$2"';
+  const command = ["unshare", "-m", "sh", "-c", shell, folder.path, Deno.execPath(), program];
+  assert.equal(await outputOf(command), "3 a\n");
 });

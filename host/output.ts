@@ -1,3 +1,4 @@
+import { systemMessage } from "./log.ts";
 /** As `endsAt` of `OutputWriter.write()`: for a service, whose log must not stop its work. */
 export const noWait = 0;
 
@@ -94,9 +95,7 @@ export class OutputWriter {
 
   #fail(error: Error): string | null {
     this.#isStuck = false;
-    if (!(error instanceof Deno.errors.BrokenPipe)) {
-      return error.message.replace(/ \(os error \d+\)$/, "");
-    }
+    if (!(error instanceof Deno.errors.BrokenPipe)) return systemMessage(error);
     // A reader that closes the pipe, such as `head`, does not want the rest.
     this.#rest = new Uint8Array();
     return null;

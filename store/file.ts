@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { folderOf, linkProblem, openIfPresent, statFile } from "../host/files.ts";
-import { messageOf } from "../host/log.ts";
+import { messageOf, systemMessage } from "../host/log.ts";
 
 /** The file holds what the store never writes, though SQLite can read it. */
 export class CorruptStoreError extends Error {
@@ -56,8 +56,7 @@ export function storeReason(error: unknown): StoreReason {
 
 /** Returns the message of an error, followed by what an operator can do about it. */
 export function explain(error: unknown): string {
-  // The runtime adds a number, its own call and a path that the agent names anyway.
-  const message = messageOf(error).replace(/ \(os error \d+\)(?:: \w+ '.*')?$/s, "");
+  const message = systemMessage(error);
   const known = advice[storeReason(error)];
   return known ? `${message}; ${known}` : message;
 }

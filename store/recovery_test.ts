@@ -4,9 +4,8 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 import {
   confined as confinedProgram,
   confinement,
+  mounts,
   outputOf,
-  requirement,
-  works,
 } from "../tests/support/requirements.ts";
 import {
   crashInAChange,
@@ -300,10 +299,7 @@ const confined = [...confinedProgram, "sh"];
 /** A shell that may mount what nobody else sees, and which is gone with it. */
 const mounting = ["unshare", "--mount", "sh"];
 
-const needs = new Map([
-  [confined, confinement],
-  [mounting, requirement("unshare and the right to use it", await works("unshare", "-m", "true"))],
-]);
+const needs = new Map([[confined, confinement], [mounting, mounts]]);
 
 /** One way in which a host keeps the agent from its store. */
 interface HostConstraint {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { consistent } from "../tests/support/heartbeat.ts";
 import {
   changesOf,
   containerOf,
@@ -33,14 +34,7 @@ function assertDrift(cases: readonly (readonly [Otherwise, lines: readonly strin
 const otherSpec = "made from another specification; apply --stored makes it as configured";
 
 Deno.test("findDrift() finds nothing when all is as applied", () => {
-  assert.deepEqual(findDrift(plan, made(plan)), {
-    state: "consistent",
-    missing: [],
-    stopped: [],
-    unhealthy: [],
-    changed: [],
-    unexpected: [],
-  });
+  assert.deepEqual(findDrift(plan, made(plan)), consistent);
   assert.equal(findDrift(null, nothing).state, "consistent");
   assert.equal(findDrift(null, made(plan)).state, "drifted");
   // Without our label, another program made them for the same topology.

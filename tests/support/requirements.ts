@@ -49,12 +49,8 @@ export const promtool = {
   ...requirement("promtool, of the package prometheus", await works("promtool", "--version")),
   /** Runs it, with a text on standard input or none. Throws what it finds wrong. */
   async run(args: readonly string[], input = ""): Promise<void> {
-    const process = new Deno.Command("promtool", {
-      args: [...args],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    const piped = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+    const process = new Deno.Command("promtool", { args: [...args], ...piped }).spawn();
     const writer = process.stdin.getWriter();
     await writer.write(new TextEncoder().encode(input));
     await writer.close();
@@ -87,6 +83,9 @@ export const confinement: Requirement = requirement(
   "setpriv, as root",
   await works(confined[0]!, ...confined.slice(1), "true"),
 );
+
+/** What tests need that mount what no other process sees. */
+export const mounts = requirement("unshare, as root", await works("unshare", "-m", "true"));
 
 /** Creates a named pipe without a writer: opening it for reading never ends. */
 export async function makeFifo(path: string): Promise<void> {
