@@ -316,7 +316,7 @@ function planService(
 }
 
 /** Number of digests computed in parallel, in threads; one at a time takes three times as long. */
-const digestsAtOnce = 8;
+const digestsAtOnce = 32;
 
 /**
  * Adds a digest to the labels of planned objects. The digest is of what the document and the configuration
