@@ -193,11 +193,7 @@ function bodyOf(
     missing: differences(missing),
     unexpected: differences(unexpected),
   };
-  const listed = {
-    bridges: names(bridges),
-    containers: names(containers),
-    published: new Map(),
-  };
+  const listed = { bridges: names(bridges), containers: names(containers), published: new Map() };
   const observed: HostSnapshot["observed"] = { kind: "listed", ...listed };
   const { body } = heartbeatWith({ snapshot: { observed, drift } });
   const { topology } = body;

@@ -485,10 +485,7 @@ Deno.test("configure() refuses a services file with its first faults", () => {
   const cases: [files: Record<string, string>, fault: string][] = [
     [{}, "no such file"],
     [{ "/s.json": "[]" }, "the document: expected object, got array"],
-    [
-      { "/s.json": '{"a": 1' },
-      "it is not valid JSON: it ends too early",
-    ],
+    [{ "/s.json": '{"a": 1' }, "it is not valid JSON: it ends too early"],
     [
       { "/s.json": '{"a": {"ports": [1]}, "b": 2}' },
       "a.ports[0]: expected string, got number; b: expected object, got number",

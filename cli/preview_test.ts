@@ -135,10 +135,7 @@ Deno.test("previewJson() has the requests, the changes and the obstacles", () =>
     removals: { ...removals, obstacles: ["one"] },
     conflict: "two",
   });
-  const json = previewJson({
-    ...preview,
-    changes: { ...preview.changes, obstacles: ["three"] },
-  });
+  const json = previewJson({ ...preview, changes: { ...preview.changes, obstacles: ["three"] } });
   assert.deepEqual(json, {
     topology_id: plan.topologyId,
     version_hash: hash,

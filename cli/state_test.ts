@@ -173,10 +173,7 @@ const document = JSON.stringify({
 });
 const plan = await planTopology(readTopology(parseJson(document)), defaultPlanOptions);
 const whole = made(plan);
-const store = {
-  kind: "ok",
-  applied: { ...applied, topologyId: storedId, document },
-} as const;
+const store = { kind: "ok", applied: { ...applied, topologyId: storedId, document } } as const;
 const observed = {
   kind: "listed",
   bridges: ["n1", "n2"],

@@ -282,10 +282,7 @@ Deno.test("Engine.removeContainer() waits for another client's removal", async (
     [500, '{"message":"no"}', `POST /containers/${id}/wait was answered with 500 (no)`],
   ];
   for (const [status, body, message] of answers) {
-    const parts = [
-      { text: answer(409, refusal) },
-      { afterMs: 30, text: answer(status, body) },
-    ];
+    const parts = [{ text: answer(409, refusal) }, { afterMs: 30, text: answer(status, body) }];
     await withScript(parts, async (client) => {
       const removal = client.removeContainer({ id, state: "exited" });
       if (message === null) await removal;

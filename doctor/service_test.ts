@@ -202,10 +202,7 @@ testFaults([
   {
     name: "a service whose user was not made",
     plant: () => ({
-      files: {
-        [unitFile]: "[Service]\nUser=decnet-agent\n",
-        "/etc/passwd": rootAlone,
-      },
+      files: { [unitFile]: "[Service]\nUser=decnet-agent\n", "/etc/passwd": rootAlone },
     }),
     finding: "service: warning",
     details: /runs as decnet-agent, and there is no such user/,

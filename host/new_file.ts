@@ -7,47 +7,43 @@ import { systemMessage } from "./log.ts";
  * what a command of root left.
  */
 export function createPrivateFile(path: string, text = ""): boolean {
-  const { uid, gid } = Deno.statSync(folderOf(path));
-  if (statFile(path)) return false;
+  // Loaded before: a service that starts meanwhile must not find a file that is not its own yet.
+  if (folderOwner(path) && !statFile(path)) nodeFs();
   try {
-    if (Deno.uid() === 0 && uid !== 0) createFileOf(uid!, gid!, path, text);
-    else createOwnFile(path, text);
+    const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+    try {
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+      const owner = folderOwner(path);
+      if (owner) changeOwner(path, file, owner);
+    } finally {
+      file.close();
+    }
     return true;
   } catch (error) {
-    if ((error as { code?: string }).code === "EEXIST") return false;
+    if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
   }
 }
 
-function createOwnFile(path: string, text: string): void {
-  const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-  try {
-    const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-  } finally {
-    file.close();
-  }
+/** Returns the owner of the file's folder where that is not root, but this process is; else null. */
+function folderOwner(path: string): Deno.FileInfo | null {
+  const folder = Deno.uid() === 0 ? Deno.statSync(folderOf(path)) : null;
+  return folder?.uid === 0 ? null : folder;
 }
 
-function createFileOf(uid: number, gid: number, path: string, text: string): void {
-  const fs = nodeFs();
-  const descriptor = fs.openSync(path, "wx", 0o600);
-  try {
+function changeOwner(path: string, file: Deno.FsFile, { uid, gid }: Deno.FileInfo): void {
+  // As long as the file is open, no other one can get its inode number.
+  changeByDescriptor(path, () => file.statSync(), (fs, descriptor) => {
     try {
-      fs.fchownSync(descriptor, uid, gid);
+      fs.fchownSync(descriptor, uid!, gid!);
     } catch {
       // Root of a container, or on a network file system, may not; the file then stays its own.
     }
-    fs.writeFileSync(descriptor, text);
-  } finally {
-    fs.closeSync(descriptor);
-  }
+  });
 }
 
-/**
- * Deno changes the mode or owner of what is there by path only, and follows links, which the folder's
- * user could put there at this moment. Loaded where it is needed, as it takes 40 ms.
- */
+/** Loaded where it is needed, which is seldom: it takes 40 ms. */
 function nodeFs(): typeof import("node:fs") {
   return globalThis.process.getBuiltinModule("node:fs");
 }
@@ -83,7 +79,7 @@ export function replaceTextFile(path: string, text: string): string | null {
     const present = unlessAbsent(() => Deno.statSync(path));
     if (present?.isDirectory) throw new Error("it is a folder; name a file in it");
     if (present && !present.isFile) throw new Error("it is no regular file; name another one");
-    // Sets the mode by descriptor, whatever the umask is (seen in 2.9.4).
+    // Of a new file Deno sets the mode by its descriptor, whatever the umask is (seen in 2.9.4).
     const options = { createNew: true, mode: 0o644 };
     replaceFile(path, (temporary) => Deno.writeTextFileSync(temporary, text, options));
     return null;
@@ -106,15 +102,27 @@ function explain(error: unknown): string {
   return explanations[(error as { code?: string }).code ?? ""] ?? systemMessage(error);
 }
 
-/** Lets only the owner use the file `present`, which was found at the path. */
-export function makePrivate(path: string, { dev, ino }: Deno.FileInfo): void {
+/** Lets only the owner use a file that exists. Throws `Error` for a link. */
+export function makePrivate(path: string): void {
+  changeByDescriptor(path, () => Deno.lstatSync(path), (fs, it) => fs.fchmodSync(it, 0o600));
+}
+
+/**
+ * Deno can change a file that exists by its path only, and follows links: the folder's user could put a
+ * link to another file there at this moment. `find` returns which file is meant, once it is open.
+ */
+function changeByDescriptor(
+  path: string,
+  find: () => Deno.FileInfo,
+  change: (fs: typeof import("node:fs"), descriptor: number) => void,
+): void {
   const fs = nodeFs();
   // A pipe in the file's place would block without O_NONBLOCK.
   const descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
-    const found = fs.fstatSync(descriptor);
-    if (found.dev !== dev || found.ino !== ino) throw new Error("it was replaced meanwhile");
-    fs.fchmodSync(descriptor, 0o600);
+    const [found, meant] = [fs.fstatSync(descriptor), find()];
+    if (found.dev !== meant.dev || found.ino !== meant.ino) throw new Error("it was replaced");
+    change(fs, descriptor);
   } finally {
     fs.closeSync(descriptor);
   }

@@ -210,17 +210,12 @@ export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSyn
   createFolderOf(path);
   checkFiles(path);
   // SQLite would create the file, and then its journal, readable by others.
-  if (!createPrivateFile(path)) {
-    const present = Deno.lstatSync(path);
-    if ((present.mode ?? 0) & 0o077) makePrivate(path, present);
-  }
+  if (!createPrivateFile(path) && (Deno.lstatSync(path).mode ?? 0) & 0o077) makePrivate(path);
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
     const { dev, ino } = Deno.lstatSync(path);
     // SQLite follows a link that has taken the file's place meanwhile.
-    if (identityOf(database.location()!) !== `${dev} ${ino}`) {
-      throw new Error("it was replaced meanwhile");
-    }
+    if (identityOf(database.location()!) !== `${dev} ${ino}`) throw new Error("it was replaced");
     database.exec("PRAGMA synchronous = FULL");
     return database;
   } catch (error) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { HistoryFile } from "../../apply/other_topology.ts";
 import { linkProblem, statFile } from "../../host/files.ts";
 import { FileLock } from "../../host/lock.ts";
+import { createPrivateFile } from "../../host/new_file.ts";
 import { checkFiles } from "../../store/file.ts";
 import { historyPathOf, readHistory } from "../../store/history.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
@@ -139,6 +140,29 @@ for (const [what, plant] of Object.entries(plants)) {
     assert.throws(() => Deno.statSync(`${folder.outside}.absent`), Deno.errors.NotFound);
   });
 }
+
+// deno-lint-ignore require-await
+root.test("S24 root gives away no file that takes the place of a new one", async () => {
+  using folder = new ForeignFolder();
+  const path = `${folder.path}/apply.lock`;
+  const before = folder.stateOutside();
+  Deno.removeSync(folder.outside);
+  const fs = globalThis.process.getBuiltinModule("node:fs");
+  const { openSync } = fs;
+  fs.openSync = (...args) => {
+    Deno.removeSync(path);
+    // A new file gets the inode number of one that is removed and closed.
+    Deno.writeTextFileSync(folder.outside, "precious", { mode: 0o644 });
+    Deno.symlinkSync(folder.outside, path);
+    return openSync(...args);
+  };
+  try {
+    assert.throws(() => createPrivateFile(path), /^Error: it was replaced$/);
+  } finally {
+    fs.openSync = openSync;
+  }
+  assert.equal(folder.stateOutside(), before);
+});
 
 root.test("S24 a journal makes root remove no other file", async () => {
   using folder = new ForeignFolder();

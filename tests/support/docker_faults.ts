@@ -76,12 +76,7 @@ function saying(...parts: Parameters<typeof scriptSocket>[1]): FaultPlace {
  * A fault, its cause, and the error after `Cannot observe Docker at …: `. `onceError` is the error of
  * `--once` where that differs, as its time limit is shorter.
  */
-type Row = readonly [
-  what: string,
-  trouble: Fault | FaultPlace,
-  error: string,
-  onceError?: string,
-];
+type Row = readonly [what: string, trouble: Fault | FaultPlace, error: string, onceError?: string];
 
 const inTime = (time: string) => `no answer ${time}; if this continues, restart the engine`;
 const noAnswer = inTime("within 5 s");
