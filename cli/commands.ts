@@ -49,9 +49,10 @@ async function runParsed(
       print(command.what, terminal);
       return 0;
     // These two load the runtime's TLS, which takes longer than the other commands.
-    case "doctor":
-      return await (await import("./doctor.ts"))
-        .doctor({ values, config }, { ...command, json }, terminal);
+    case "doctor": {
+      const { doctor } = await import("./doctor.ts");
+      return await doctor({ values, config }, { ...command, json }, terminal);
+    }
     case "run": {
       if (!command.isNamed && terminal.stderrIsTerminal()) printLine(terminal, hint);
       const { Daemon } = await import("./daemon.ts");

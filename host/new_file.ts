@@ -7,7 +7,7 @@ import { systemMessage } from "./log.ts";
  * what a command of root left.
  */
 export function createPrivateFile(path: string, text = ""): boolean {
-  // Loaded before: a service that starts meanwhile must not find a file that is not its own yet.
+  // Before there is a new file: a service that starts meanwhile would find one that is not its own.
   if (folderOwner(path) && !statFile(path)) nodeFs();
   try {
     const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
@@ -43,10 +43,8 @@ function changeOwner(path: string, file: Deno.FsFile, { uid, gid }: Deno.FileInf
   });
 }
 
-/** Loaded where it is needed, which is seldom: it takes 40 ms. */
-function nodeFs(): typeof import("node:fs") {
-  return globalThis.process.getBuiltinModule("node:fs");
-}
+/** Loads Node's functions for descriptors, 40 ms, only where one is changed; no caller could wait. */
+const nodeFs = () => globalThis.process.getBuiltinModule("node:fs");
 
 /** Replaces a small file by one for the owner alone, in one step. Throws what the system says. */
 export function replacePrivateFile(path: string, text: string): void {

@@ -1,4 +1,5 @@
 import { systemMessage } from "./log.ts";
+
 /** As `endsAt` of `OutputWriter.write()`: for a service, whose log must not stop its work. */
 export const noWait = 0;
 
